@@ -220,6 +220,7 @@ def test_the_summary_fits_on_an_ordinary_screen(history: Repo) -> None:
     assert code == 1
     assert [line for line in out.splitlines() if len(line) > 80] == []
     assert "  DIF001        2    20%        2         2" in out
+    assert f"orchgate check --commit {history.git('rev-parse', 'HEAD~7')[:12]}\n" in out
 
 
 # A file that keeps the lines
@@ -321,7 +322,7 @@ def test_ctrl_c_keeps_what_was_done_and_leaves_no_process(history: Repo, tmp_pat
     running.send_signal(signal.SIGINT)
     _, said = running.communicate()
 
-    assert (running.returncode, "the same command continues there" in said) == (130, True), said
+    assert (running.returncode, "lines in" in said and "the same command continues there" in said) == (130, True), said
     assert kept.read_bytes().endswith(b"\n")
 
 

@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchgate.cluster import remote
+from orchgate.git import parcel
+from orchgate.git.repository import open_repository
+from orchgate.scan import remote_units, values
 from tests import cluster_units as units
 from tests.repo import ORCHGATE, Repo
 from tests.runs import until
@@ -62,6 +66,37 @@ def test_four_workers_of_which_one_is_killed_and_one_has_no_git_say_the_same_lin
     assert running.returncode == 1, said
     assert without_seconds([json.loads(line) for line in out.splitlines()]) == without_seconds(serial) == kept(lines)
     assert f"worker {without} left out: no git" in said
+
+
+def test_a_worker_that_does_not_see_the_repository_judges_what_it_was_sent(history: Repo, tmp_path: Path) -> None:
+    """Also where what is sent is cut off, lacks an object, or was unpacked before by a process that died."""
+    cut = Repo(tmp_path / "cut")
+    history.git("clone", "--quiet", "--template=", "--depth=4", f"file://{history.root}", str(cut.root))
+    head, folder = cut.git("rev-parse", "HEAD"), tmp_path / "job"
+    folder.mkdir()
+    with open_repository(str(cut.root), os.environ) as repository:
+        sent = parcel.history(repository, head)
+    (folder / remote.PARCEL).write_bytes(sent.pack)
+    specs = tuple(values.UnitSpec(one, "commit", "elsewhere", one) for one in cut.git("rev-list", "HEAD").split())
+    asked = remote_units.ScanRequest(values.Judging(), sent=sent._replace(pack=b""))
+
+    for _ in range(2):
+        worker = remote_units.judging(asked, str(folder))
+        next(worker)
+        found = {one.unit: one for one in worker.send(specs) or ()}
+        (folder / "ready").unlink()
+        serial = {one["unit"]: one for one in scan(cut, "HEAD")[:-1]}
+        assert {unit: (one.verdict, one.error or None) for unit, one in found.items()} == {
+            unit: (one["verdict"], one["error"]) for unit, one in serial.items()
+        }
+        worker.close()
+
+
+def test_a_worker_without_the_folder_is_left_out(tmp_path: Path) -> None:
+    asked = remote_units.ScanRequest(values.Judging(), str(tmp_path / "gone"))
+
+    with pytest.raises(remote.Unfit, match="it has no folder"):
+        next(remote_units.judging(asked, ""))
 
 
 @pytest.mark.slow

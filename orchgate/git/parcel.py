@@ -62,8 +62,8 @@ class History(NamedTuple):
 
 
 def history(repository: Repository, head: str) -> History:
-    """A commit with its history as it is here. Raises GitError."""
-    options = ("--revs", "--stdout", "-q", "--delta-base-offset")
+    """A commit with its history as it is here: what is missing here is missing there, too. Raises GitError."""
+    options = ("--revs", "--stdout", "-q", "--delta-base-offset", "--missing=allow-any")
     pack = repository.git("pack-objects", *options, input=f"{head}\n".encode("ascii"))
     if len(pack) > MOST_BYTES:
         message = f"the history is {len(pack) >> 20:,} MiB as a pack, more than {MOST_BYTES >> 20:,}"

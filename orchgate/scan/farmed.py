@@ -7,13 +7,13 @@ import uuid
 
 from orchgate.cluster import remote
 from orchgate.cluster.dispatch import Call, Dispatch, Job
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.scan import remote_units
 from orchgate.scan.remote_units import READY_SECONDS, ScanRequest
 from orchgate.scan.values import COMMIT, failed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from orchgate.cluster.connection import Cluster
     from orchgate.git.parcel import History
@@ -23,12 +23,20 @@ if TYPE_CHECKING:
 BATCH = 16  # consecutive commits of one worker: what one of them worked out helps with the next
 
 
+class Commits(NamedTuple):
+    """Where the commits of a scan are: the git directory, its newest one, and how to pack its history."""
+
+    git_dir: str
+    head: str
+    packed: Callable[[], History]
+
+
 def judged(
-    cluster: Cluster, judging: Judging, specs: Iterator[UnitSpec], history: History | None
+    cluster: Cluster, judging: Judging, specs: Iterator[UnitSpec], commits: Commits | None
 ) -> Iterator[UnitResult]:
     """Results in the order of the units. Raises OrchgateError where the scheduler is gone, or no worker is left."""
     batches = Batches(specs)
-    dispatch = Dispatch(cluster, _job(judging, history))
+    dispatch = Dispatch(cluster, _job(*_asked(cluster, judging, commits)))
     try:
         for done in dispatch.run(batches):
             batch = batches.given.pop(done.number)
@@ -58,13 +66,23 @@ class Batches:
             yield self.given[number]
 
 
-def _job(judging: Judging, history: History | None) -> Job:
+def _asked(cluster: Cluster, judging: Judging, commits: Commits | None) -> tuple[ScanRequest, bytes]:
+    """What workers are asked, and the pack that they are sent: none where all of them see the repository itself."""
+    if commits is None:
+        return ScanRequest(judging), b""
+    seen = cluster.broadcast(remote_units.has, list(cluster.workers), commits.git_dir, commits.head)
+    if all(one is True for one in seen.values()):
+        return ScanRequest(judging, commits.git_dir), b""
+    history = commits.packed()
+    return ScanRequest(judging, sent=history._replace(pack=b"")), history.pack
+
+
+def _job(asked: ScanRequest, pack: bytes) -> Job:
     name = uuid.uuid4().hex
-    sent = history._replace(pack=b"") if history is not None else None
-    opening = pickle.dumps((remote_units.judging, ScanRequest(judging, sent)))
-    limits = remote.Limits(READY_SECONDS, 2 * BATCH * judging.patience)
+    opening = pickle.dumps((remote_units.judging, asked))
+    limits = remote.Limits(READY_SECONDS, 2 * BATCH * asked.judging.patience)
 
     def call(batch: Batch) -> Call:
         return Call(remote.ask, name, opening, pickle.dumps(batch), limits)
 
-    return Job(name, call, sum(limits), parcel=history.pack if history is not None else b"")
+    return Job(name, call, sum(limits), parcel=pack)

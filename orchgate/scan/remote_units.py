@@ -26,15 +26,39 @@ Batch = tuple["UnitSpec", ...]
 
 
 class ScanRequest(NamedTuple):
-    """By what all is judged, and the history that was sent, without its pack; None where there are only addresses."""
+    """By what all is judged; where its commits are, for workers that see the same disk, or the history that was sent.
+
+    Of that history the pack came before. Where there are only addresses, there is neither.
+    """
 
     judging: Judging
-    sent: parcel.History | None
+    git_dir: str = ""
+    sent: parcel.History | None = None
+
+
+async def has(git_dir: str, commit: str) -> bool:
+    """Whether a worker sees a repository that has a commit."""
+    import asyncio
+
+    def look() -> bool:
+        from orchgate.git.repository import open_objects
+
+        if not os.path.isdir(git_dir):
+            return False
+        try:
+            with open_objects(git_dir, units.environ(), None) as store:
+                return store.here(commit) == commit
+        except OrchgateError:
+            return False
+
+    return await asyncio.to_thread(look)
 
 
 def judging(asked: ScanRequest, folder: str) -> Generator[list[UnitResult] | None, Batch, None]:
     """Takes a batch of units and gives their results. Raises Unfit where another worker may be able to."""
-    git_dir = _restored(asked.sent, folder) if asked.sent is not None else ""
+    git_dir = _restored(asked.sent, folder) if asked.sent is not None else asked.git_dir
+    if git_dir and not os.path.isdir(git_dir):
+        raise Unfit(f"it has no folder {git_dir}")
     work = functools.partial(units.judge_alone, asked.judging)
     batch = yield None
     while True:

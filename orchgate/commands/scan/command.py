@@ -7,7 +7,8 @@ import sys
 import time
 
 from orchgate.commands.shared import options
-from orchgate.errors import UsageError
+from orchgate.errors import UsageError, quoted
+from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.outputs import _document
 from orchgate.outputs._escape import escape
@@ -161,7 +162,7 @@ def _scanned(args: argparse.Namespace, plan: _Plan, kept: KeptLines | None) -> i
     except KeyboardInterrupt:
         screen.clear()
         if kept is not None:
-            _said(f"{summary.units} are in {kept.path}; the same command continues there")
+            _said(f"{counted(summary.units, 'line')} in {kept.path}; the same command continues there")
         raise
     finally:
         screen.clear()
@@ -194,19 +195,23 @@ def _results(args: argparse.Namespace, plan: _Plan, kept: KeptLines | None) -> I
 
 
 def _judged_elsewhere(address: str, judging: Judging, specs: Iterator[UnitSpec], head: str) -> Iterator[UnitResult]:
-    """By the workers of a cluster, who are sent the history of a range. Raises OrchgateError."""
+    """By the workers of a cluster, who see the repository, or are sent its history. Raises OrchgateError."""
+    import contextlib
+    import functools
+
     from orchgate.cluster import connection
+    from orchgate.gate import session
+    from orchgate.git import parcel
     from orchgate.scan import farmed
 
-    history = None
-    if head:
-        from orchgate.gate import session
-        from orchgate.git import parcel
-
-        with session.opened() as repository:
-            history = parcel.history(repository, head)
-    with connection.connected(address, tell=_said) as cluster:
-        yield from farmed.judged(cluster, judging, specs, history)
+    with contextlib.ExitStack() as stack:
+        commits = None
+        if head:
+            repository = stack.enter_context(session.opened())
+            packed = functools.partial(parcel.history, repository, head)
+            commits = farmed.Commits(repository.git_dir, head, packed)
+        cluster = stack.enter_context(connection.connected(address, tell=_said))
+        yield from farmed.judged(cluster, judging, specs, commits)
 
 
 def _said(line: str) -> None:
@@ -256,6 +261,8 @@ class _Screen:
         self._as_json = args.output_format == "json"
         self._verbose = args.verbose
         self._noun = plan.noun
+        self._config = plan.judging.config[0]
+        self._own = not args.profile  # so that `check` judges by the same
         self._count: Callable[[], int] = plan.source.size
         self._total = 0
         self._drawn = 0.0
@@ -304,3 +311,14 @@ class _Screen:
         from orchgate.commands.shared import screen
 
         sys.stdout.writelines(f"{line}\n" for line in words.summary_lines(summary, self._noun, seconds, screen.here()))
+        sys.stdout.write(self._next(summary))
+
+    def _next(self, summary: Summary) -> str:
+        """How to see all that the worst commit is told, where `check` would judge it by the same configuration."""
+        worst = summary.worst()
+        if not worst or self._noun != "commit" or not self._own:
+            return ""
+        from orchgate.commands.scan import words
+
+        config = f" --config {quoted(os.path.relpath(self._config))}" if self._config else ""
+        return f"the first in full: orchgate check --commit {words.name_of(worst[0]['unit'], self._noun)}{config}\n"
