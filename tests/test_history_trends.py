@@ -15,7 +15,7 @@ from orchgate.runs.machine import fingerprint
 from orchgate.verdict import baseline
 from tests.histories import Clones, clones, record, told, write_lines
 from tests.repo import ORCHGATE
-from tests.trending import accepted, commits, noise, run_of, runs_of, step
+from tests.trending import MACHINE, accepted, commits, noise, run_of, runs_of, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,3 +206,29 @@ def test_a_folder_as_a_store_shows_the_same_changes_as_the_runs_themselves(made:
     assert told(made.third, "show")["changes"] == own["changes"]
     page = json.loads(made.third.orchgate("report", "--output-format", "json").out)
     assert page["history"]["changes"] == own["changes"]
+
+
+def test_a_baseline_that_cannot_be_read_is_named_and_the_rest_is_shown(made: Clones) -> None:
+    line = commits(made.one, 120)
+    write_lines(made.one, runs_of(line, step(80)))
+    made.one.write(baseline.PATH, "{")
+
+    shown = told(made.one, "show")
+
+    assert (len(shown["changes"]), shown["drifts"]) == (1, [])
+    assert [note for note in shown["notes"] if baseline.PATH in note]
+
+
+def test_drift_is_told_since_the_tag_of_the_baseline(made: Clones) -> None:
+    line = commits(made.one, 120)
+    made.one.git("tag", "v1.2", line[9])
+    write_lines(made.one, runs_of(line, lambda nth: 0.3 * (1 + 0.15 * nth / 120), spread=0.004))
+    samples = {"cpu_seconds": tuple(0.304 * factor for factor in noise(5, 12, 0.004))}
+    made.one.write(baseline.PATH, baseline.render(accepted(line[9], MACHINE, samples)))
+
+    (drift,) = told(made.one, "show")["drifts"]
+
+    assert (drift["baseline_name"], drift["commit_count"], drift["change_count"]) == ("v1.2", 110, 0)
+    assert 0.08 < drift["low_fraction"] < drift["change_fraction"] < 0.15
+    text = made.one.orchgate("history", "show").out
+    assert "since v1.2, in 110 commits; no single one of them shows it" in text
