@@ -62,7 +62,7 @@ class Folder:
         self.pushed: list[tuple[RepositoryIdentity, Sequence[Line]]] = []
 
     def put(self, name: str, content: bytes) -> None:
-        self.paths[name] = str(self.path / f"{len(self.paths)}.parquet")
+        self.paths.setdefault(name, str(self.path / f"{len(self.paths)}.parquet"))
         with open(self.paths[name], "wb") as file:
             file.write(content)
 
