@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from orchgate.history.objects.addresses import StoreAddress
     from orchgate.history.segments import Line, SegmentFault
+    from orchgate.metrics.lines import Entry
 
     Of = tuple[RepositoryIdentity, str]  # a repository and the id of a task, "" for none
 
@@ -143,12 +144,13 @@ def _read_there(where: StoreAddress) -> Callable[[str], bytes | OrchgateError]:
 
 
 def _totals(runs: query.Runs) -> Iterator[tuple[Of, Aggregate]]:
-    by_task: dict[str, Sums] = {}
+    by_task: dict[str, list[Entry]] = {}
     for entry in runs.entries:
-        sums = by_task.setdefault(entry.task_id or "", Sums())
-        sums.add([as_counted(entry)])
-        sums.count(1)
-    for task, sums in by_task.items():
+        by_task.setdefault(entry.task_id or "", []).append(as_counted(entry))
+    for task, entries in by_task.items():
+        sums = Sums()
+        sums.add(entries)
+        sums.count(len(entries))
         yield (runs.repository, task), sums.total()
 
 
