@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import duckdb
-
 from orchgate.history.parquet import COLUMNS, copy
 from orchgate.history.parquet_parts import PARQUET
 from orchgate.history.segments import VERSION, Head, encode_head, name_of
@@ -62,6 +60,8 @@ _VALUES = {
 
 def make(folder: Path, runs: int) -> dict[str, str]:
     """So many runs, each with its stages, of a year: paths by names."""
+    import duckdb
+
     found = {}
     with duckdb.connect() as database:
         database.execute("SET TimeZone = 'UTC'")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import os
 import random
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import duckdb
 import pytest
@@ -410,3 +411,28 @@ def test_every_figure_is_the_number_in_its_band_that_figures_make_of_it() -> Non
         found = [(band, int(number)) for number, band in database.execute(asked, {"v": values}).fetchall()]
 
     assert found == [figures.whole(value) for value in values]
+
+
+# Many
+
+
+@pytest.mark.slow
+def test_ten_million_rows_are_added_up_within_little_memory(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.syspath_prepend(os.path.join(os.path.dirname(__file__), "..", "bench"))
+    made = importlib.import_module("history_parts")
+    many = 10_000_000 // (made.STAGES + 1)
+    folder = Folder(tmp_path)
+    folder.paths = made.make(tmp_path, many)
+    good, faults = folder.good()
+    assert (faults, sum(one.head.runs for one in good)) == ([], many)
+
+    with relations.connected(str(tmp_path), "400MB") as database:
+        relations.lay(database, good)
+        settled = relations.settle(database, datetime(2027, 1, 1, tzinfo=UTC), None)
+        by_pipeline = rows.rows(database, ["pipeline", "week"])
+        by_stage = rows.rows(database, ["repository", "stage", "machine"])
+
+    assert settled.runs == many
+    assert sum(cast("int", row["runs"]) for row in by_pipeline) == many
+    assert sum(cast("int", row["runs"]) for row in by_stage) == made.STAGES * many
+    assert len(by_pipeline) == 8 * 53

@@ -18,6 +18,7 @@ from orchgate.history.entries import VERSION, HistoryEntry, encode, refusal
 from orchgate.history.parquet import COLUMNS, quoted
 from orchgate.history.repositories import RepositoryIdentity, labels
 from orchgate.history.sql.bounds import interruptible
+from orchgate.lib.forks import cores
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from orchgate.history.segments import Head
 
 MEMORY = "1GB"  # that DuckDB may use, by default; what does not fit goes to disk
+_MOST_THREADS = 8  # each takes memory of its own
 NAMED = 1_000  # runs that do not count, one by one
 _NEVER = -62_135_596_800_000_000  # the time of a run that has no end, as `entries.rank` takes it
 _INSERTED = 10_000
@@ -58,6 +60,7 @@ def connected(scratch: str, memory: str = MEMORY, *, ordered: bool = False) -> I
 
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": memory,
+        "threads": min(_MOST_THREADS, cores()),
         "temp_directory": os.path.join(scratch, "duckdb"),
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
@@ -216,9 +219,11 @@ def _rank(database: DuckDBPyConnection) -> None:
         database.execute("INSERT INTO ranked SELECT unnest($a), unnest($b), unnest($c)", dict(columns))
 
 
-_TWICE = """
+# By their hashes, which take a fraction of the memory: of a run that only shares one with another, no entry loses.
+_KNOWN = "hash(identity, run_id)"
+_TWICE = f"""
 CREATE TEMP TABLE twice AS
-SELECT identity, run_id FROM laid WHERE kind = 'run' GROUP BY ALL HAVING count(*) > 1
+SELECT known FROM (SELECT {_KNOWN} AS known FROM laid WHERE kind = 'run') GROUP BY ALL HAVING count(*) > 1
 """
 _RIVALS = f"""
 CREATE TEMP TABLE rivals AS
@@ -226,8 +231,8 @@ SELECT part, identity, run_id, label,
     rank() OVER (
         PARTITION BY identity, run_id ORDER BY resumes DESC, coalesce(epoch_us(completed_at), {_NEVER}) DESC
     ) AS nth
-FROM laid SEMI JOIN twice USING (identity, run_id)
-WHERE kind = 'run'
+FROM laid
+WHERE kind = 'run' AND {_KNOWN} IN (FROM twice)
 """
 _WRITTEN = ", ".join(f"'{one.name}': \"{one.name}\"" for one in COLUMNS if one.name not in ("repository", "roots"))
 # Those that are first in their run and not alone there, nor all alike.
