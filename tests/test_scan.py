@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from orchgate.lib import files
 from orchgate.scan import clones, lines, sources, values, workers
+from orchgate.scan import units as scan_units
 from orchgate.scan.summary import Summary
 from tests.repo import ORCHGATE, Repo, clone
 
@@ -546,6 +548,66 @@ def test_a_repository_runs_neither_its_hooks_nor_its_filters(listed: Repo, tmp_p
     scan(listed, "--repositories", "../list.txt")
 
     assert not hacked.exists()
+
+
+def brought(source: str, patience: float = 60.0) -> values.UnitResult:
+    """What is said of a repository by its address."""
+    return scan_units.judge_unit(values.Judging(patience=patience), values.UnitSpec("it", "repository", source))
+
+
+def test_a_server_that_says_nothing_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        found = brought(f"git://127.0.0.1:{silent.getsockname()[1]}/x", patience=0.5)
+
+    assert (found.verdict, found.error) == ("broken", "not here after 0.5 s: given up")
+
+
+def test_a_repository_that_takes_too_much_room_is_given_up(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    repo.commit(files={"large": os.urandom(4_000_000)})
+    monkeypatch.setattr(clones, "LARGEST", 1)
+
+    found = brought(str(repo.root))
+
+    assert (found.verdict, "given up" in found.error) == ("broken", True), found
+
+
+def test_a_repository_whose_head_names_no_branch_is_named(repo: Repo) -> None:
+    repo.commit()
+    repo.git("symbolic-ref", "HEAD", "refs/heads/gone")
+
+    assert brought(str(repo.root)).error == "is empty: its HEAD names no commit"
+
+
+def test_a_tag_of_what_is_no_commit_is_named(repo: Repo) -> None:
+    repo.commit(files={"a": "a\n"})
+    repo.git("tag", "tree", "HEAD^{tree}")
+    spec = values.UnitSpec("it", "repository", str(repo.root), ref="tree")
+
+    assert scan_units.judge_unit(values.Judging(), spec).error == "tree is no commit"
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        b"100644 blob %s\t../up.md\0",
+        b"100644 blob %s\t\x1b[2J.md\0120000 blob %s\tlink.md\0",
+        b"100644 blob %s\t" + b"x" * 5000 + b".md\0",
+        b"160000 commit 1111111111111111111111111111111111111111\tmodule\0",
+        b"100644 blob 2222222222222222222222222222222222222222\tmissing.md\0",
+    ],
+)
+def test_a_hostile_tree_is_one_line(repo: Repo, entries: bytes) -> None:
+    blob = repo.git("hash-object", "-w", "--stdin", stdin=b"# x\n[y](../../../etc/passwd)\n").encode()
+    inner = repo.git("mktree", "-z", "--missing", stdin=entries.replace(b"../up.md", b"..").replace(b"%s", blob))
+    tree = repo.git("mktree", stdin=f"040000 tree {inner}\tdocs\n".encode())
+    repo.git("update-ref", "refs/heads/main", repo.git("commit-tree", "-m", "x", tree))
+
+    *found, last = scan(repo, "HEAD")
+    whole = brought(str(repo.root))
+
+    assert (len(found), last["summary"]["unit_count"]) == (1, 1)
+    assert "internal error" not in f"{found} {whole}"
+    assert found[0]["verdict"] in ("pass", "warn", "fail", "broken")
 
 
 def test_a_list_is_read_line_by_line() -> None:

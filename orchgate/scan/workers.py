@@ -26,6 +26,7 @@ AHEAD = 4  # blocks for each process whose results may wait for those of an earl
 RENEWED = 400  # jobs after which a process makes place for a fresh one: nothing that it keeps may add up
 _TICK = 0.5  # seconds between two looks at the clock
 _GRACE = 2.0  # seconds that a process has to end when it is asked to
+_THRESHOLDS = (50_000, 20, 50)  # of the collector of garbage: Python's own take a tenth of a judgement
 _SIZE = struct.Struct("!Q")
 
 _Numbered = tuple[int, object]
@@ -122,7 +123,8 @@ def _serve(work: Callable[[Any], object], jobs: int, results: int) -> None:
             if int(name) > 2 and int(name) not in (jobs, results):
                 with suppress(OSError):  # that of the listing is closed by now
                     os.close(int(name))
-        gc.enable()
+        gc.enable()  # of a program that ends soon it is off
+        gc.set_threshold(*_THRESHOLDS)
         with open(jobs, "rb") as source:
             while (data := source.read(_SIZE.size)) and len(data) == _SIZE.size:
                 for job in pickle.loads(source.read(_SIZE.unpack(data)[0])):  # noqa: S301 -- our own parent wrote it
