@@ -109,6 +109,16 @@ def kills_its_worker(number: int) -> int:
     return number
 
 
+def kills_its_worker_once(spec: tuple[int, str]) -> int:
+    """The first unit takes its worker along, once others are done."""
+    number, marker = spec
+    if number == 0 and not os.path.exists(marker):
+        Path(marker).touch()
+        time.sleep(2)
+        os.kill(os.getppid(), signal.SIGKILL)
+    return number
+
+
 def fails_at_one(number: int) -> int:
     if number == 1:
         raise OrchgateError("one is refused")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate.cluster import connection
+from orchgate.cluster import connection, dispatch
 from orchgate.cluster.connection import Requirements, SchedulerLost, connected
 from orchgate.cluster.dispatch import run_units
 from orchgate.errors import OrchgateError, UsageError
@@ -269,6 +269,21 @@ def test_a_unit_that_kills_its_workers_is_named(cluster: units.Processes) -> Non
 
     assert [one.value for one in done] == [0, None, 2, 3, 4]
     assert done[1].problem.startswith("given up after 3 tries; the last: worker tcp://127.0.0.1:")
+
+
+@pytest.mark.slow
+def test_a_unit_that_was_lost_is_done_again_though_many_wait_behind_it(
+    cluster: units.Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "_AHEAD", 2)
+    for _ in range(2):
+        cluster.worker()
+    specs = [(number, str(cluster.folder / "marker")) for number in range(6)]
+
+    with connected(cluster.address) as found:
+        done = list(run_units(found, units.kills_its_worker_once, specs))
+
+    assert [one.value for one in done] == list(range(6))
 
 
 @pytest.mark.slow

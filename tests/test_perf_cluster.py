@@ -146,7 +146,46 @@ def test_setup_runs_on_workers_and_only_the_two_trees_are_sent(project: Project,
     assert "secret" not in "".join(path.name for path in cluster.folder.rglob("*"))
 
 
+@pytest.mark.slow
+def test_a_worker_that_comes_later_is_sent_what_is_measured_and_used(
+    project: Project, cluster: units.Processes
+) -> None:
+    go = cluster.folder / "go"
+    waits = f"import os, time\nwhile not os.path.exists({str(go)!r}):\n    time.sleep(0.01)\n"
+    project.repo.commit("waits", {"work.py": waits + WORK.format(rounds=1000)})
+    project.repo.git("branch", "--force", "main")
+    project.repo.commit("no change", {"other": "x\n"})
+    cluster.worker()
+
+    running = started(project, cluster, "--max-time", "5m", "--max-pairs", "8")
+    until(lambda: living("work.py"))
+    cluster.worker()
+    go.touch()
+    code, document, said = ended(running)
+
+    assert (document["ran_on"]["worker_count"], said) == (2, "")
+    assert document["pair_count"] == 8
+    assert code in {0, 3}
+
+
 # What goes wrong
+
+
+@pytest.mark.slow
+def test_a_setup_that_fails_on_head_alone_is_refused(project: Project, cluster: units.Processes) -> None:
+    project.repo.git("checkout", "--quiet", "main")
+    config = project.root / "orchgate.toml"
+    config.write_text(config.read_text() + '[performance]\nsetup = ["sh", "-c", "test ! -e broken"]\n')
+    project.repo.git("add", "orchgate.toml")
+    project.repo.commit("set up")
+    project.repo.git("checkout", "--quiet", "-B", "topic")
+    project.repo.commit("the change", {"broken": "x\n"})
+    cluster.worker()
+
+    code, document, _ = perf(project, cluster, *FEW)
+
+    assert (code, document["stopped"]) == (1, "failed")
+    assert document["reason"].startswith("performance.setup fails (exit 1) on head, passes on base")
 
 
 @pytest.mark.slow

@@ -193,14 +193,15 @@ class Dispatch:
 
     def _take(self, worker: Worker) -> Unit | None:
         """The next unit that this worker has not tried, or that all have."""
-        if len(self._done) >= _AHEAD or not self._is_more():
+        is_full = len(self._done) >= _AHEAD
+        if (is_full and not self._again) or not self._is_more():
             return None
         for _ in range(len(self._again)):
             unit = self._again.popleft()
             if worker.address not in unit.tried or self._cluster.workers.keys() <= set(unit.tried):
                 return unit
             self._again.append(unit)
-        found = next(self._specs, None)
+        found = None if is_full else next(self._specs, None)
         return Unit(*found) if found else None
 
     def _start(self, unit: Unit, worker: Worker) -> None:
