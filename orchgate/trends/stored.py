@@ -19,7 +19,7 @@ TOGETHER = 10_000  # runs that are read, of all pipelines and classes of machine
 
 
 def of_database(database: DuckDBPyConnection, here: Known) -> Answers:
-    """What the runs of `history.sql` show: those of this repository, where the store has some, else those of all."""
+    """What the runs laid out in a database show: those of this repository where there are some, else those of all."""
     from orchgate.history.sql import newest
 
     every = [_identity(*row) for row in database.execute("SELECT DISTINCT label, identity FROM parts").fetchall()]
