@@ -66,6 +66,26 @@ def made(shell_files: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+# A build has what `build-system.requires` names, and none of what orchgate needs when it runs.
+BUILT_ALONE = """
+import sys
+needed = {"distributed", "duckdb", "git", "inotify_simple", "jsonschema", "jsonschema_rs", "msgspec", "obstore", "re2"}
+needed |= {"rich", "ruamel", "tomlkit", "unidiff", "yaml"}
+sys.modules.update(dict.fromkeys(needed))
+from build_hooks import shell_files
+print(*shell_files.written(sys.argv[1]))
+"""
+
+
+def test_a_build_needs_nothing_that_only_runs_need(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", BUILT_ALONE, str(tmp_path)]
+
+    completed = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
+
+    assert (completed.returncode, completed.stderr) == (0, "")
+    assert {"orchgate.bash", "orchgate-history.1", "orchgate-scan.1"} <= set(completed.stdout.split())
+
+
 @pytest.fixture
 def populated(repo: Repo) -> Repo:
     repo.commit(files={"orchgate.toml": CONFIG, "tasks/tasks-0001-faster-start.md": "# A\n", "samples.jsonl": "\n"})

@@ -13,7 +13,6 @@ from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
 from orchgate.outputs._document import headed, problem
 from orchgate.outputs._escape import escape
-from orchgate.trends import facts as trend_facts
 from orchgate.trends import told
 from orchgate.verdict import words
 
@@ -132,6 +131,8 @@ def run(args: argparse.Namespace) -> Verdict:
         notes: list[str] = []
         shown = _shown(place, args, notes.append)
         if args.output_format == "json":
+            from orchgate.trends import facts as trend_facts
+
             facts = {"by": list(args.by), "run_count": shown.runs, "rows": shown.rows, "problems": shown.problems}
             facts |= trend_facts.of_answers(shown.answers)
             document = headed("history", {**facts, "notes": [*lines, *notes, *shown.notes]}, VERSION)
