@@ -390,7 +390,7 @@ def test_jobs_are_drawn_as_there_is_room_for_their_results() -> None:
     next(results)
 
     assert drawn <= 2 * workers.BLOCK * workers.AHEAD
-    results.close()  # type: ignore[attr-defined]  # a generator
+    results.close()
 
 
 def test_worn_out_processes_are_replaced_without_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -553,6 +553,29 @@ def test_a_repository_runs_neither_its_hooks_nor_its_filters(listed: Repo, tmp_p
 def brought(source: str, patience: float = 60.0) -> values.UnitResult:
     """What is said of a repository by its address."""
     return scan_units.judge_unit(values.Judging(patience=patience), values.UnitSpec("it", "repository", source))
+
+
+@pytest.mark.slow
+def test_an_interrupt_leaves_no_clone_and_no_git(listed: Repo, tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        (tmp_path / "list.txt").write_text(f"git://127.0.0.1:{silent.getsockname()[1]}/x\ngood\n")
+        running = subprocess.Popen(
+            [ORCHGATE, "scan", "--repositories", "../list.txt"],
+            cwd=listed.root,
+            env={**os.environ, "TMPDIR": str(temporary)},
+            stderr=subprocess.PIPE,
+        )
+        connection, _ = silent.accept()
+        running.send_signal(signal.SIGINT)
+        running.communicate()
+        connection.settimeout(30)
+        while connection.recv(1000):  # what git has sent, and then that it is gone
+            pass
+        connection.close()
+
+    assert (running.returncode, list(temporary.iterdir())) == (130, [])
 
 
 def test_a_server_that_says_nothing_is_given_up() -> None:

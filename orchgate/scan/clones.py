@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 PROTOCOLS = ("https", "ssh", "git", "file", "http")
 LARGEST = 4 * 1024 * 1024 * 1024  # bytes of one clone
 REF = "refs/orchgate/scan"
+PREFIX = "orchgate-scan-"  # of a folder for clones
 _TICK = 0.2  # seconds between two looks at a clone that is on its way
 _GRACE = 2.0  # seconds that git has to end when it is asked to
 _KEPT = 1 << 16  # bytes of what git says
@@ -86,16 +87,19 @@ def is_path(source: str) -> bool:
 @contextlib.contextmanager
 def brought(judging: Judging, spec: UnitSpec) -> Iterator[str]:
     """The git directory of a clone whose `REF` is to be judged, for as long as it is. Raises OrchgateError."""
-    with _folder(judging.clones, spec) as folder:
+    with _folder(judging, spec) as folder:
         _fetch(folder, spec, judging.patience)
         yield folder
 
 
 @contextlib.contextmanager
-def _folder(kept: str, spec: UnitSpec) -> Iterator[str]:
-    """The folder of a clone: one of our own that goes away again, or the one that is `kept` for the next time."""
+def _folder(judging: Judging, spec: UnitSpec) -> Iterator[str]:
+    """The folder of a clone: one of our own that goes away again, or the one that is kept for the next time."""
+    kept = judging.clones
     if not kept:
-        with tempfile.TemporaryDirectory(prefix="orchgate-scan-", ignore_cleanup_errors=True) as made:
+        with tempfile.TemporaryDirectory(
+            prefix=PREFIX, dir=judging.scratch or None, ignore_cleanup_errors=True
+        ) as made:
             yield os.path.join(made, "clone.git")
         return
     name = re.sub(r"[^\w.-]+", "-", spec.unit.rstrip("/").rpartition("/")[2])[:40].strip(".-")

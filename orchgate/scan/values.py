@@ -18,7 +18,8 @@ class Judging(NamedTuple):
     config     path and text of a configuration that judges every unit; ("", "") where each has its own
     profile    of units without a configuration
     judged_at  seconds since 1970 that repositories are judged at; a commit is judged as of the day it was made
-    clones     the folder that repositories are cloned to
+    clones     the folder that clones are kept in; "" where they go away again
+    scratch    the folder that these are made in
     patience   seconds that a clone may take
     """
 
@@ -26,6 +27,7 @@ class Judging(NamedTuple):
     profile: str = "default"
     judged_at: float = 0.0
     clones: str = ""
+    scratch: str = ""
     patience: float = 600.0
 
 

@@ -18,7 +18,7 @@ from orchgate.errors import OrchgateError
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, suppress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from typing import Any
 
 BLOCK = 8  # consecutive jobs of one process: what one of them worked out helps with the next
@@ -141,7 +141,7 @@ def _send(descriptor: int, data: bytes) -> None:
 
 def in_order(
     work: Callable[[Any], object], jobs: Iterable[object], count: int, patience: float
-) -> Iterator[object | Failed]:
+) -> Generator[Any, None, None]:
     """What `work` makes of each job, by `count` processes; both must be picklable.
 
     `Failed` stands for a job that ended its process twice or took longer than `patience` seconds. Raises OrchgateError

@@ -15,7 +15,7 @@ from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from orchgate.commands.shared.command_line import Parser
     from orchgate.scan.lines import KeptLines
@@ -148,17 +148,20 @@ def _profile(name: str) -> str:
 
 
 def _scanned(args: argparse.Namespace, plan: _Plan, kept: KeptLines | None) -> int:
+    import contextlib
+
     from orchgate.scan.summary import Summary
 
     summary, start = Summary(), time.monotonic()
     screen = _Screen(args, plan)
     try:
-        for one, is_new in _results(args, plan, kept):
-            summary.add(one)
-            line = _line(one)
-            if kept is not None and is_new:
-                kept.write(line)
-            screen.show(one, line, summary)
+        with contextlib.closing(_results(args, plan, kept)) as results:  # wherever an interrupt meets us
+            for one, is_new in results:
+                summary.add(one)
+                line = _line(one)
+                if kept is not None and is_new:
+                    kept.write(line)
+                screen.show(one, line, summary)
     except KeyboardInterrupt:
         screen.clear()
         if kept is not None:
@@ -173,7 +176,9 @@ def _scanned(args: argparse.Namespace, plan: _Plan, kept: KeptLines | None) -> i
     return summary.exit_code
 
 
-def _results(args: argparse.Namespace, plan: _Plan, kept: KeptLines | None) -> Iterator[tuple[UnitResult, bool]]:
+def _results(
+    args: argparse.Namespace, plan: _Plan, kept: KeptLines | None
+) -> Generator[tuple[UnitResult, bool], None, None]:
     """Results in the order of the units, those that are in the file already first; and whether each is new."""
     from orchgate.scan import lines
 
@@ -219,10 +224,12 @@ def _said(line: str) -> None:
 
 
 def _judged(judging: Judging, specs: Iterator[UnitSpec], jobs: int, patience: float) -> Iterator[UnitResult]:
+    import contextlib
     import functools
+    import tempfile
     from collections import deque
 
-    from orchgate.scan import units, values, workers
+    from orchgate.scan import clones, units, values, workers
 
     given: deque[UnitSpec] = deque()  # specs whose results are on their way, which come in their order
 
@@ -231,11 +238,14 @@ def _judged(judging: Judging, specs: Iterator[UnitSpec], jobs: int, patience: fl
             given.append(spec)
             yield spec
 
-    work = functools.partial(units.judge_alone, judging)
-    # A clone has its own clock, and a judgement comes after it.
-    for result in workers.in_order(work, drawn(), jobs, 2 * patience):
-        spec = given.popleft()
-        yield result if isinstance(result, values.UnitResult) else values.failed(spec, result.why)  # type: ignore[attr-defined]  # Failed
+    # Of a process that is ended clones are left, which go away with this folder.
+    with tempfile.TemporaryDirectory(prefix=clones.PREFIX, ignore_cleanup_errors=True) as scratch:
+        work = functools.partial(units.judge_alone, judging._replace(scratch=scratch))
+        # A clone has its own clock, and a judgement comes after it.
+        with contextlib.closing(workers.in_order(work, drawn(), jobs, 2 * patience)) as results:
+            for result in results:
+                spec = given.popleft()
+                yield values.failed(spec, result.why) if isinstance(result, workers.Failed) else result
 
 
 def _cores() -> int:
