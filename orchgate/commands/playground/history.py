@@ -37,6 +37,7 @@ CULPRIT = 17  # the commit from which on tests take longer, of 28
 SLOWER = 1.2
 RUNS_A_DAY = {LAPTOP: 1, CI: 3}
 NOISE = 0.03
+QUESTION = "SELECT stage, median(wall_seconds) FROM stages GROUP BY ALL"
 COSTS = ("wall_seconds", "user_seconds", "system_seconds")
 CONFIG = """\
 [history]
@@ -203,6 +204,16 @@ def _change(play: Play) -> None:
     play.say("=> found: from that commit on tests take longer" if SUBJECT in told else "=> found, beside the commit")
 
 
+def _question(play: Play) -> None:
+    if not play.seen:
+        return
+    if find_spec(NEEDED[0]) is None:
+        play.say(f"Left out: {NEEDED[0]}, which answers questions in SQL, is not installed.")
+        return
+    play.say("Tables are runs, stages, counters and benchmarks, each run once; nothing else can be read:")
+    play.asked((*SHOW, "--sql", QUESTION), cwd=_beside(play, THIRD))
+
+
 def _verify(play: Play) -> None:
     _history(play, "verify", THIRD)
     if not _is_folder():
@@ -239,6 +250,7 @@ STEPS = (
     DemoStep("Both push, and nothing conflicts", _push),
     DemoStep("A third machine sees what all add up to", _fetch),
     DemoStep("What changed, and between which commits?", _change),
+    DemoStep("Any other question, in SQL", _question),
     DemoStep("Is every part what it says it is?", _verify),
     DemoStep("Many small parts become few, and every run stays", _compact),
 )
