@@ -165,6 +165,25 @@ def test_a_push_reads_no_part_that_was_written_before_its_runs_began(made: Clone
     assert runs(made.third, "--from", shared) == 2
 
 
+def test_large_parts_are_asked_which_runs_they_hold_and_small_ones_read_with_the_same_answer(
+    made: Clones, shared: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_lines(made.one, [line(1), line(2, resumes=2), line(3, completed_at=None, status="failed")])
+    told(made.one, "push", "--to", shared)
+    write_lines(made.other, [line(2, resumes=1), line(3)])
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    store = part_store.PartStore(FolderObjects(shared), PartCache(str(tmp_path), shared))
+    ids = [line(number)["run_id"] for number in (1, 2, 3)]
+
+    def ends(few: int, *, ours: bool = True) -> dict[str, Any]:
+        monkeypatch.setattr(part_store, "_FEW_BYTES", few)
+        return dict(store.ends(store.names(), lambda _: ours, ids))
+
+    assert ends(-1) == ends(1 << 20)
+    assert sorted(ends(-1)) == sorted(ids)
+    assert ends(-1, ours=False) == {}
+
+
 def test_compaction_reads_a_large_part_only_where_it_may_stand_for_small_ones(
     made: Clones, shared: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

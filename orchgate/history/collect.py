@@ -13,12 +13,13 @@ from orchgate.history.entries import (
     HistoryEntry,
     LeftOut,
     counts_of,
+    end_of,
     is_later,
     read_line,
     refusal,
     without_homes,
 )
-from orchgate.history.store import Within, load
+from orchgate.history.store import Within
 from orchgate.lib import files
 from orchgate.lib.files import NotRegularFileError
 from orchgate.lib.paths import require_inside
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from orchgate.history.repositories import RepositoryIdentity
-    from orchgate.history.segments import HistorySegment, Line
+    from orchgate.history.segments import Head, HistorySegment, Line
     from orchgate.history.store import SegmentStore
     from orchgate.secrets.search import Patterns
 
@@ -175,19 +176,20 @@ def send(store: SegmentStore, identity: RepositoryIdentity, runs: Collection[Lin
     """Adds what a store lacks of some runs of a repository; only counts it for a dry run. Raises OrchgateError."""
     first = min((entry.started_at.timestamp() for entry, _ in runs), default=0.0)
     within = Within(identity.name, frozenset(entry.month for entry, _ in runs), written=first - _CLOCKS)
-    loaded = load(store, segments.concerned(store.names(within), (entry for entry, _ in runs)) if runs else ())
-    fresh = lacking(runs, [one for one in loaded.segments if _is_of(one, identity)])
+    names = segments.concerned(store.names(within), (entry for entry, _ in runs)) if runs else ()
+    ends = store.ends(names, lambda head: _is_of(head, identity), {entry.run_id for entry, _ in runs})
+    fresh = [line for line in runs if line[0].run_id not in ends or end_of(line[0]) > ends[line[0].run_id]]
     made = segments.made(identity.name, identity.roots, fresh, form=store.form)
     if made and not dry_run:
         store.add(made)
     return Sent(len(fresh), len(runs) - len(fresh), len(made), sum(map(len, made.values())))
 
 
-def _is_of(one: HistorySegment, identity: RepositoryIdentity) -> bool:
+def _is_of(head: Head, identity: RepositoryIdentity) -> bool:
     """Whether a segment is of a repository, whatever that was called then."""
-    if one.head.roots and identity.roots:
-        return one.head.roots == identity.roots
-    return one.head.repository == identity.name
+    if head.roots and identity.roots:
+        return head.roots == identity.roots
+    return head.repository == identity.name
 
 
 def lacking(runs: Iterable[Line], stored: Sequence[HistorySegment]) -> list[Line]:

@@ -30,7 +30,7 @@ RUN = lazy(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 MACHINE = lazy(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # A tool may call a benchmark by the command it runs.
 _HOME = lazy(r"(?<![\w.~+-])/(?:home|Users|root)/[^\s/]|(?<![\w.~+/-])~/[^\s/]")
-_NEVER = datetime(1, 1, 1, tzinfo=UTC)
+NEVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
 class HistoryTests(TestsLine, gc=False, omit_defaults=True):
@@ -97,12 +97,17 @@ encode = json.Encoder(order="sorted").encode  # the same bytes, however a versio
 
 def rank(entry: HistoryEntry, line: bytes) -> tuple[int, datetime, bytes]:
     """Of several entries of a run the one with the largest rank counts; no two that differ have the same."""
-    return entry.resumes, entry.completed_at or _NEVER, line
+    return *end_of(entry), line
+
+
+def end_of(entry: HistoryEntry) -> tuple[int, datetime]:
+    """How far a run had come: of two entries of it, the one with the larger end tells more."""
+    return entry.resumes, entry.completed_at or NEVER
 
 
 def is_later(entry: HistoryEntry, than: HistoryEntry) -> bool:
     """Whether an entry tells more of a run than another one; how a version writes it is no news."""
-    return rank(entry, b"") > rank(than, b"")
+    return end_of(entry) > end_of(than)
 
 
 def read_line(line: bytes) -> HistoryEntry | LineFault:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchgate.git.store.contents import RefLayout
 from orchgate.history.segments import FILE, FOLDERS, JSONL, MOST_BYTES, SegmentFault, sha256_of
-from orchgate.history.store import ALL, Learned, superseded
+from orchgate.history.store import ALL, Learned, ends, load, superseded
 from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from orchgate.errors import GitError
     from orchgate.git.store.reference import Connection, Store
-    from orchgate.history.store import Within
+    from orchgate.history.segments import Head
+    from orchgate.history.store import End, Within
 
     Read = Callable[[Mapping[str, str], int], Iterator[tuple[str, bytes | GitError]]]
 
@@ -75,6 +76,9 @@ class RemoteSegments(GitSegments):
 
     def remove(self, names: Collection[str]) -> None:
         self._push({}, names)
+
+    def ends(self, names: Iterable[str], whose: Callable[[Head], bool], runs: Collection[str]) -> Mapping[str, End]:
+        return ends(load(self, names), lambda head: whose(head) and bool(runs))
 
     def batches(self) -> list[Collection[str]]:
         return [self.names()]

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from datetime import UTC
 
-from orchgate.history.segments import Head, HistorySegment, SegmentFault, covered, head_of, sha256_of
+from orchgate.history.entries import end_of
+from orchgate.history.segments import Head, HistorySegment, SegmentFault, best, covered, head_of, sha256_of
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from orchgate.errors import OrchgateError
     from orchgate.history.segments import SegmentFormat
+
+    End = tuple[int, datetime]
 
 
 class Within(NamedTuple):
@@ -67,8 +70,20 @@ class SegmentStore(SegmentSource, Protocol):
     def remove(self, names: Collection[str]) -> None:
         """Takes segments out, once others are there that stand for them. Raises OrchgateError."""
 
+    def ends(self, names: Iterable[str], whose: Callable[[Head], bool], runs: Collection[str]) -> Mapping[str, End]:
+        """How far some runs had come by segments of one repository; those that are in none are not named.
+
+        Raises OrchgateError.
+        """
+
     def batches(self) -> Iterable[Collection[str]]:
         """Names of segments that may become few, no more at a time than can be held. Raises OrchgateError."""
+
+
+def ends(loaded: Loaded, whose: Callable[[Head], bool]) -> dict[str, End]:
+    """How far each run had come by the segments of one repository."""
+    found = best(line for one in loaded.segments if whose(one.head) for line in one.runs)
+    return {run_id: end_of(entry) for run_id, (entry, _) in found.items()}
 
 
 class Learned(NamedTuple):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from itertools import groupby, islice
 
 from orchgate.errors import OrchgateError
 from orchgate.history.objects.shape import PartFault, Vanished
 from orchgate.history.parquet_parts import PARQUET
 from orchgate.history.segments import FOLDERS, SegmentFault, sha256_of, slug
-from orchgate.history.store import ALL, Learned
+from orchgate.history.store import ALL, Learned, ends, load
 from orchgate.lib import files
 from orchgate.lib.files import sha256_hex
 from orchgate.lib.lazy import lazy
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from orchgate.history.objects.cached import PartCache
     from orchgate.history.objects.shape import Listed, Objects
-    from orchgate.history.store import Within
+    from orchgate.history.segments import Head
+    from orchgate.history.store import End, Within
 
     Input = TypeVar("Input")
     Result = TypeVar("Result")
@@ -32,6 +34,7 @@ MOST_PARTS = 5_000_000  # that a store may list
 AT_ONCE = 8
 LARGE = 4 << 20  # bytes of a part that is joined no more
 _BATCH_PARTS, _BATCH_BYTES = 10_000, 16 << 20  # that are joined at once; runs are held as objects of Python meanwhile
+_FEW_BYTES = 256 << 10  # of parts that are read run by run in less time than it takes to ask DuckDB
 _FRAME = 7_000  # bytes of a part beside its runs
 _STANDING = 2  # large parts that are read at once to see whether they stand for small ones
 _APART = 60.0  # seconds in which one compaction writes what it makes
@@ -188,6 +191,16 @@ class PartStore:
         for _ in in_parallel(self._objects.delete, names):
             pass
         self._cache.forget(names)
+
+    def ends(self, names: Iterable[str], whose: Callable[[Head], bool], runs: Collection[str]) -> Mapping[str, End]:
+        wanted = list(names)
+        if sum(self._known[name].size for name in wanted) <= _FEW_BYTES:
+            return ends(load(self, wanted), whose)
+        from orchgate.history.sql import parts, relations
+
+        with tempfile.TemporaryDirectory(prefix="orchgate-") as scratch:
+            good, _ = parts.good(self, wanted, self.memory, scratch)
+            return relations.ends([part for part in good if whose(part.head)], runs, scratch)
 
     def batches(self) -> Iterator[list[str]]:
         """Small parts of one repository and month, and large ones that may stand for them.

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
 
 from orchgate.errors import OrchgateError
 from orchgate.history import parquet_rows
-from orchgate.history.entries import VERSION, HistoryEntry, encode, refusal
+from orchgate.history.entries import NEVER, VERSION, HistoryEntry, encode, refusal
 from orchgate.history.parquet import COLUMNS, quoted
 from orchgate.history.repositories import RepositoryIdentity, labels
 from orchgate.history.sql.bounds import interruptible
@@ -22,7 +22,7 @@ from orchgate.lib.forks import cores
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from duckdb import DuckDBPyConnection
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 MEMORY = "1GB"  # that DuckDB may use, by default; what does not fit goes to disk
 _MOST_THREADS = 8  # each takes memory of its own
 NAMED = 1_000  # runs that do not count, one by one
+_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER = -62_135_596_800_000_000  # the time of a run that has no end, as `entries.rank` takes it
 _INSERTED = 10_000
 
@@ -133,6 +134,25 @@ def reads(ordered: Sequence[Part]) -> Iterator[str]:
             f"SELECT {names}, file_index::BIGINT + {start} AS part, file_row_number AS place"
             f" FROM read_parquet([{paths}], hive_partitioning = false)"
         )
+
+
+def ends(parts: Sequence[Part], runs: Collection[str], scratch: str) -> dict[str, tuple[int, datetime]]:
+    """As `store.ends` of some runs, by the rows of some parts. Raises OrchgateError."""
+    if not parts:
+        return {}
+    rows = " UNION ALL ".join(reads(sorted(parts, key=lambda part: sorted(part.columns))))
+    with connected(scratch) as database:
+        lock(database, [part.path for part in parts])
+        told = database.execute(
+            f"SELECT run_id, resumes, epoch_us(completed_at) FROM ({rows})"
+            " WHERE kind = 'run' AND run_id IN (SELECT unnest($runs))",
+            {"runs": list(runs)},
+        ).fetchall()
+    found: dict[str, tuple[int, datetime]] = {}
+    for run_id, resumes, completed in told:
+        end = resumes, NEVER if completed is None else _BEGIN + timedelta(microseconds=completed)
+        found[run_id] = max(end, found.get(run_id, end))
+    return found
 
 
 def _value(column: Column, *, there: bool) -> str:
