@@ -28,7 +28,6 @@ def installed() -> Iterator[Rival]:
         yield Rival(
             "ruptures PELT, l2, penalty 2 s^2 ln n times", _pelt(ruptures), (1, 3, 10, 30, 100, 300, 1000, 3000)
         )
-        yield Rival("ruptures PELT, rbf, penalty", _rbf(ruptures), (10, 20, 40, 60, 80, 100, 120, 150))
         yield Rival("ruptures KernelCPD, rbf, penalty", _kernel(ruptures), (10, 20, 40, 60, 80, 100, 120, 150))
     if importlib.util.find_spec("otava"):
         analysis = importlib.import_module("otava.analysis")
@@ -50,13 +49,6 @@ def _pelt(ruptures: Any) -> Callable[[Sequence[float], float], Iterable[int]]:
         steps = [abs(after - before) for before, after in pairwise(signal)]
         variance = (1.4826 * median(steps)) ** 2 / 2 or 1e-12
         return ruptures.Pelt(model="l2").fit(signal).predict(pen=times * 2 * variance * log(len(values)))[:-1]  # type: ignore[no-any-return]
-
-    return find
-
-
-def _rbf(ruptures: Any) -> Callable[[Sequence[float], float], Iterable[int]]:
-    def find(values: Sequence[float], penalty: float) -> Iterable[int]:
-        return ruptures.Pelt(model="rbf").fit(_signal(values)).predict(pen=penalty)[:-1]  # type: ignore[no-any-return]
 
     return find
 
