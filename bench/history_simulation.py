@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import history_model as model
-from common import ORCHGATE, PYTHON, Bench, Row, commit, environment, exponent, git, scratch, write
+from common import ORCHGATE, PYTHON, Bench, Row, children, commit, environment, exponent, git, peak, scratch, write
 from history_segments import fetched
 from history_segments import made as git_place
 
@@ -37,28 +37,8 @@ SCHEDULES = {"never": None, "each week": 24 * 7, "each day": 24, "each hour": 1}
 LARGE = 4 << 20  # bytes of a part that is joined no more
 STAGES = 5
 SLICES = (100_000, 300_000, 1_000_000)  # runs
-WEEKS, LAST = ("week", "2025-01"), ("pipeline", "2025-12")  # by what, since which month
+WEEKS, LAST = ("--by", "week"), ("--by", "pipeline", "--since", "2025-12-01")
 NAMES = 100_000
-# Asks of a folder of parts as `history show` does; prints what it took.
-ASK = """
-import json, os, resource, sys, tempfile
-from datetime import UTC, datetime
-from orchgate.history.sql import parts, relations, rows
-folder, by, month = sys.argv[1:]
-paths = {}
-for above, _, names in os.walk(os.path.join(folder, "v1")):
-    if os.path.basename(above) >= f"month={month}":
-        paths |= {os.path.relpath(os.path.join(above, name), folder): os.path.join(above, name) for name in names}
-with tempfile.TemporaryDirectory() as scratch:
-    good, faults = parts.good(paths, os.path.join(folder, "known"), scratch)
-    assert not faults
-    with relations.connected(scratch) as database:
-        relations.lay(database, good)
-        relations.settle(database, datetime(2100, 1, 1, tzinfo=UTC), datetime.strptime(month + "Z", "%Y-%m%z"))
-        rows.rows(database, by.split(","))
-used = resource.getrusage(resource.RUSAGE_SELF)
-print(json.dumps({"parts": len(good), "cpu": used.ru_utime + used.ru_stime, "mb": used.ru_maxrss / 1e3}))
-"""
 PUSHES = 200  # of five runs, to a remote
 # Each push asks the remote what it has, as the command does; prints the CPU seconds of each, git's among them.
 PUSH_EACH = """
@@ -232,13 +212,15 @@ def question_rows() -> Iterator[Row]:
 
     before: list[dict[str, float]] = []
     for number in SLICES:
-        with tempfile.TemporaryDirectory(prefix="orchgate-bench-") as folder:
+        with scratch() as root, tempfile.TemporaryDirectory(prefix="orchgate-bench-") as folder:
+            write(root, "orchgate.toml", '[history]\nrepository = "owner/name"\n')
+            commit(root, "start")
             make(Path(folder), number)
-            found = [_asked(folder, *words) for words in (WEEKS, WEEKS, LAST)]
+            found = [_asked(root, Path(folder), *words) for words in (WEEKS, WEEKS, LAST)]
         first, again, last = found
         yield Row(f"{number:,} runs by week, the first time", f"{first['cpu']:.2f} s of CPU", f"{first['mb']:,.0f} MB")
         yield Row(f"{number:,} runs by week, again", f"{again['cpu']:.2f} s of CPU", f"{again['mb']:,.0f} MB")
-        yield Row(f"{number:,} runs, the last month", f"{last['cpu']:.2f} s of CPU", f"{last['parts']:.0f} parts")
+        yield Row(f"{number:,} runs, the last month", f"{last['cpu']:.2f} s of CPU", f"{last['mb']:,.0f} MB")
         before.append({"first": first["cpu"], "again": again["cpu"]})
     for name in ("first", "again"):
         small, middle, large = (one[name] for one in before)
@@ -248,11 +230,11 @@ def question_rows() -> Iterator[Row]:
         yield Row(f"computed: 10⁸ runs by week, {name}", f"{year:,.0f} s of CPU", f"grows with {power:.2f}")
 
 
-def _asked(folder: str, by: str, month: str) -> dict[str, float]:
-    done = subprocess.run([PYTHON, "-c", ASK, folder, by, month], stdout=subprocess.PIPE, env=environment(), check=True)
-    printed = done.stdout[done.stdout.index(b"{") :]  # after a progress bar, which DuckDB draws for a `python -c`
-    found: dict[str, float] = json.loads(printed)
-    return found
+def _asked(root: Path, folder: Path, *words: str) -> dict[str, float]:
+    """As somebody asks who keeps in `root` what was fetched."""
+    before = children()
+    _, most = peak([ORCHGATE, "history", "show", "--from", str(folder), *words], root)
+    return {"cpu": children() - before, "mb": most / 1e6}
 
 
 def listing_rows() -> Iterator[Row]:
