@@ -137,7 +137,7 @@ def reads(ordered: Sequence[Part]) -> Iterator[str]:
 
 
 def ends(parts: Sequence[Part], runs: Collection[str], scratch: str) -> dict[str, tuple[int, datetime]]:
-    """As `store.ends` of some runs, by the rows of some parts. Raises OrchgateError."""
+    """As the ends that a store tells of some runs, by the rows of some parts. Raises OrchgateError."""
     if not parts:
         return {}
     rows = " UNION ALL ".join(reads(sorted(parts, key=lambda part: sorted(part.columns))))
