@@ -155,7 +155,9 @@ SELECT * EXCLUDE (n, place) FROM (
     SELECT * REPLACE ('span' AS kind), 2.5 AS gpu_seconds, 1 AS place FROM rows
 ) ORDER BY n, place
 """
-EARLIER = "SELECT * EXCLUDE (tree_rss_bytes, cached, unit) FROM read_parquet('{path}', hive_partitioning = false)"
+EARLIER = """
+SELECT * EXCLUDE (tree_rss_bytes, written_bytes, unit) FROM read_parquet('{path}', hive_partitioning = false)
+"""
 
 
 @pytest.mark.parametrize("select", [LATER, EARLIER])
