@@ -133,7 +133,7 @@ def large() -> Row:
     runs = [Runs(ours, tuple(one for one in found if isinstance(one, HistoryEntry)), {})]
     line = CommitLine("main", {oid: nth for nth, oid in enumerate(commits)})
     before = time.process_time()
-    answers.of_runs(runs, answers.Known(ours, line, Baseline(), {"cpu_seconds": 0.01}, {}))
+    answers.of_runs(runs, answers.TrendContext(ours, line, Baseline(), {"cpu_seconds": 0.01}, {}))
     spent = time.process_time() - before
     return Row(f"trends of {RUNS:,} runs, {kinds} pipelines and classes", f"{spent:.2f} s of CPU")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from orchgate.report import values
 from orchgate.trends.answers import Answers
-from orchgate.trends.changes import Change, CommitRange, Moved
+from orchgate.trends.changes import CommitRange, MovedLevel, TrendChange
 from orchgate.trends.classes import ClassRatio, FlakyStage
 from orchgate.trends.drift import Drift
 from orchgate.trends.streams import CommitLine, StreamKey
@@ -53,8 +53,8 @@ def everything(name: str) -> values.Page:
 def _history(name: str) -> values.HistorySection:
     key = StreamKey(name, name, name, "cpu_seconds", name)
     at = 0, 1.0, name
-    with_it = (Moved(name, 1.0, 2.0),)
-    change = Change(
+    with_it = (MovedLevel(name, 1.0, 2.0),)
+    change = TrendChange(
         key, 1.0, 2.0, 0.999, 1.0, name, 9, CommitRange(name, name, 3), at, at, also=with_it, stages=with_it
     )
     (record,) = accepted(name).records.values()

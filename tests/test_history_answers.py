@@ -17,7 +17,7 @@ from orchgate.history import segments
 from orchgate.history.parquet_parts import PARQUET
 from orchgate.history.repositories import RepositoryIdentity
 from orchgate.history.sql import question, sources
-from orchgate.history.sql.bounds import OutOfTime
+from orchgate.history.sql.bounds import QueryOutOfTime
 from orchgate.history.sql.sources import Bounds
 from tests.histories import line, show, told, write_lines
 from tests.repo import ORCHGATE, Repo
@@ -41,7 +41,7 @@ RUNS = lines_of(
 ENDLESS = "SELECT sum(hash(range)) FROM range(1000000000000)"
 
 
-def answered(text: str, most: int = 100, runs: Sequence[Line] = RUNS, **bounds: Any) -> question.Result:
+def answered(text: str, most: int = 100, runs: Sequence[Line] = RUNS, **bounds: Any) -> question.QueryResult:
     known = {"limit": LATER, "since": None, "memory": "200MB"} | bounds
     with sources.of_lines([(RepositoryIdentity("owner/name", None), runs)], Bounds(**known)) as asked:
         question.lay_tables(asked.database)
@@ -183,7 +183,7 @@ def test_an_error_of_a_query_is_told_in_the_words_of_duckdb_on_one_line() -> Non
 
 
 def test_a_query_without_end_ends_by_its_limits() -> None:
-    with pytest.raises(OutOfTime, match="longer than"):
+    with pytest.raises(QueryOutOfTime, match="longer than"):
         answered(ENDLESS, seconds=0.3)
     with pytest.raises(OrchgateError, match="200MB of memory"):
         answered("SELECT list(range) FROM range(1000000000)")

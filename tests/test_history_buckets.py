@@ -21,7 +21,7 @@ import pytest
 from orchgate.errors import OrchgateError
 from orchgate.history.objects.addresses import StoreAddress
 from orchgate.history.objects.buckets import BucketObjects
-from orchgate.history.objects.shape import ReadOnlyStore, Vanished
+from orchgate.history.objects.shape import ReadOnlyStore, VanishedPart
 from tests.histories import Clones, clones, line, write_lines
 from tests.repo import ORCHGATE
 from tests.runs import until
@@ -133,7 +133,7 @@ def test_a_bucket_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) ->
     with answering(monkeypatch, 404, b"<Error><Code>NoSuchBucket</Code></Error>") as objects:
         with pytest.raises(OrchgateError, match="there is no such bucket"):
             list(objects.walk("v1/"))
-        with pytest.raises(Vanished):
+        with pytest.raises(VanishedPart):
             objects.get(NAME, 100)
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from orchgate.errors import OrchgateError
     from orchgate.history.segments import Line
-    from orchgate.history.sql.relations import Part, Settled
+    from orchgate.history.sql.relations import GoodPart, Settled
 
     Pushed = tuple[str, str | None, Sequence[Line]]
 
@@ -72,7 +72,7 @@ class Folder:
             self.put(name, content)
         self.pushed.append((RepositoryIdentity(repository, roots), lines))
 
-    def good(self) -> tuple[list[Part], list[SegmentFault]]:
+    def good(self) -> tuple[list[GoodPart], list[SegmentFault]]:
         return parts.good(self, self.paths, str(self.path / "memory"), str(self.path))
 
     def kept(self, name: str) -> str:

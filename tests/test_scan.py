@@ -17,7 +17,7 @@ import pytest
 from orchgate.lib import files
 from orchgate.scan import clones, lines, sources, values, workers
 from orchgate.scan import units as scan_units
-from orchgate.scan.summary import Summary
+from orchgate.scan.summary import ScanSummary
 from tests.repo import ORCHGATE, Repo, clone
 
 if TYPE_CHECKING:
@@ -361,7 +361,7 @@ def test_a_process_that_is_killed_is_one_job_tried_once_more(tmp_path: Path, mon
 
     found = list(workers.in_order(judged_as, iter(range(40)), 3, 60.0))
 
-    assert found[5] == workers.Failed("the process that judged it was killed by signal 9, twice")
+    assert found[5] == workers.FailedJob("the process that judged it was killed by signal 9, twice")
     assert [one for at, one in enumerate(found) if at != 5] == [at * at for at in range(40) if at != 5]
 
 
@@ -374,7 +374,7 @@ def sleeps_at_three(job: int) -> int:
 def test_a_job_that_takes_too_long_is_given_up_and_the_others_go_on() -> None:
     found = list(workers.in_order(sleeps_at_three, iter(range(12)), 2, 1.0))
 
-    assert found == [*range(3), workers.Failed("took longer than 1 s"), *range(4, 12)]
+    assert found == [*range(3), workers.FailedJob("took longer than 1 s"), *range(4, 12)]
 
 
 def test_jobs_are_drawn_as_there_is_room_for_their_results() -> None:
@@ -656,7 +656,7 @@ def result(unit: str, verdict: str, **rules: int) -> values.UnitResult:
 
 
 def test_the_worst_units_are_named_and_of_equals_the_first() -> None:
-    summary = Summary()
+    summary = ScanSummary()
     for number in range(100):
         summary.add(result(f"{number:03}", "fail" if number % 5 == 0 else "pass", DIF001=1))
     summary.add(result("worst", "fail", DIF001=1, EVD001=7))
@@ -669,7 +669,7 @@ def test_the_worst_units_are_named_and_of_equals_the_first() -> None:
     ("verdicts", "code"), [((), 0), (("pass", "warn"), 0), (("pass", "broken"), 3), (("broken", "fail"), 1)]
 )
 def test_the_exit_code_is_that_of_the_worst_unit(verdicts: tuple[str, ...], code: int) -> None:
-    summary = Summary()
+    summary = ScanSummary()
     for verdict in verdicts:
         summary.add(result("x", verdict))
 

@@ -44,11 +44,11 @@ def push(folder: Folder, identity: RepositoryIdentity, runs: Iterable[Mapping[st
     folder.push(identity.name, identity.roots, [segments.line_of(entry) for entry in entries(runs)])
 
 
-def here(identity: RepositoryIdentity = OURS, line: CommitLine | None = MAIN) -> answers.Known:
-    return answers.Known(identity, line, accepted(LINE[0]), {"cpu_seconds": 0.01}, {})
+def here(identity: RepositoryIdentity = OURS, line: CommitLine | None = MAIN) -> answers.TrendContext:
+    return answers.TrendContext(identity, line, accepted(LINE[0]), {"cpu_seconds": 0.01}, {})
 
 
-def found(folder: Folder, known: answers.Known) -> Answers:
+def found(folder: Folder, known: answers.TrendContext) -> Answers:
     good, faults = folder.good()
     assert faults == []
     with relations.connected(str(folder.path)) as database:

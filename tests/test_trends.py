@@ -25,7 +25,7 @@ from tests.trending import MACHINE, OTHER, START, noise, run_of, runs_of, shuffl
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from orchgate.trends.changes import Change
+    from orchgate.trends.changes import TrendChange
     from orchgate.trends.streams import Stream
 
 OURS = RepositoryIdentity("owner/name", "a" * 16)
@@ -43,7 +43,7 @@ def of_runs(runs: Iterable[Mapping[str, Any]], line: CommitLine | None = MAIN) -
     return streams.of_runs([Runs(OURS, entries(runs), {})], {OURS.name: line} if line else {})
 
 
-def changed_in(runs: Iterable[Mapping[str, Any]], line: CommitLine | None = MAIN) -> Sequence[Change]:
+def changed_in(runs: Iterable[Mapping[str, Any]], line: CommitLine | None = MAIN) -> Sequence[TrendChange]:
     return changes.of_streams(of_runs(runs, line)).changes
 
 
@@ -189,7 +189,7 @@ def test_a_commit_that_is_run_once_more_later_does_not_hide_which_one_it_was() -
 
 def test_the_runs_around_a_change_are_drawn_with_a_mark_where_it_is() -> None:
     runs = Runs(OURS, entries(runs_of(LINE, step(120))), {})
-    found = answers.of_runs([runs], answers.Known(OURS, MAIN, Baseline(), {}, {}))
+    found = answers.of_runs([runs], answers.TrendContext(OURS, MAIN, Baseline(), {}, {}))
 
     (drawn,) = [line for line in report.lines(found, ASCII) if "around it" in line]
     before, after = drawn.split()[0].split(ASCII.zero)
@@ -285,7 +285,7 @@ def test_a_change_is_accepted_once_a_baseline_was_recorded_after_it() -> None:
     runs = [Runs(OURS, entries(runs_of(LINE, step(120))), {})]
 
     def accepted(baseline: Baseline, line: CommitLine | None = MAIN) -> list[bool]:
-        found = answers.of_runs(runs, answers.Known(OURS, line, baseline, {"cpu_seconds": 0.01}, {}))
+        found = answers.of_runs(runs, answers.TrendContext(OURS, line, baseline, {"cpu_seconds": 0.01}, {}))
         return [one.is_accepted for one in found.changes]
 
     assert accepted(Baseline()) == [False]
@@ -324,7 +324,7 @@ def test_classes_are_compared_by_runs_of_the_same_commits() -> None:
 def test_what_is_known_of_one_repository_says_nothing_of_another() -> None:
     other = RepositoryIdentity("owner/other", "b" * 16)
     runs = [Runs(OURS, entries(runs_of(LINE, step(120))), {}), Runs(other, entries(runs_of(LINE, step(60))), {})]
-    here = answers.Known(OURS, MAIN, trending.accepted(LINE[0]), {"cpu_seconds": 0.01}, {})
+    here = answers.TrendContext(OURS, MAIN, trending.accepted(LINE[0]), {"cpu_seconds": 0.01}, {})
 
     found = answers.of_runs(runs, here)
 
@@ -338,7 +338,7 @@ def test_what_is_known_of_one_repository_says_nothing_of_another() -> None:
 
 def test_charts_of_tasks_are_marked_where_the_history_changed() -> None:
     found = answers.of_runs(
-        [Runs(OURS, entries(runs_of(LINE, step(120))), {})], answers.Known(OURS, MAIN, Baseline(), {}, {})
+        [Runs(OURS, entries(runs_of(LINE, step(120))), {})], answers.TrendContext(OURS, MAIN, Baseline(), {}, {})
     )
     times = [f"{START + timedelta(hours=nth):%Y-%m-%dT%H:%M:%S}.000Z" for nth in (100, 110, 130, 140)]
     points = tuple(values.TrendPoint(f"run-{nth}", at, "succeeded", 1.0) for nth, at in enumerate(times))

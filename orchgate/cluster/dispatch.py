@@ -46,14 +46,14 @@ class Done(NamedTuple):
     worker: str
 
 
-class Unit(NamedTuple):
+class WorkUnit(NamedTuple):
     number: int
     spec: Any
     tried: tuple[str, ...] = ()  # by which workers, in vain
 
 
 class _Running(NamedTuple):
-    unit: Unit
+    unit: WorkUnit
     worker: Worker
     future: Future
     since: float
@@ -125,7 +125,7 @@ class Dispatch:
         self._cluster = cluster
         self._job = job
         self._tick = tick
-        self._again: deque[Unit] = deque()
+        self._again: deque[WorkUnit] = deque()
         self._running: dict[str, _Running] = {}  # by key
         self._done: dict[int, Done] = {}
         self._specs: Iterator[tuple[int, Any]] = iter(())
@@ -152,7 +152,7 @@ class Dispatch:
     def _is_more(self) -> bool:
         """Whether there are units that nobody has."""
         if not self._again:
-            self._again.extend(Unit(number, spec) for number, spec in itertools.islice(self._specs, 1))
+            self._again.extend(WorkUnit(number, spec) for number, spec in itertools.islice(self._specs, 1))
         return bool(self._again)
 
     def _await_workers(self) -> None:
@@ -191,7 +191,7 @@ class Dispatch:
             room[address] -= 1
             yield self._cluster.workers[address]
 
-    def _take(self, worker: Worker) -> Unit | None:
+    def _take(self, worker: Worker) -> WorkUnit | None:
         """The next unit that this worker has not tried, or that all have."""
         is_full = len(self._done) >= _AHEAD
         if (is_full and not self._again) or not self._is_more():
@@ -202,9 +202,9 @@ class Dispatch:
                 return unit
             self._again.append(unit)
         found = None if is_full else next(self._specs, None)
-        return Unit(*found) if found else None
+        return WorkUnit(*found) if found else None
 
-    def _start(self, unit: Unit, worker: Worker) -> None:
+    def _start(self, unit: WorkUnit, worker: Worker) -> None:
         call = pickle.dumps(self._job.call(unit.spec))
         key = f"orchgate-{self._job.id}-{unit.number}-{len(unit.tried)}"
         future = self._cluster.client.submit(

@@ -156,14 +156,14 @@ def stop(job: str) -> None:
 # Questions and answers: a process that keeps what it has prepared from one unit of work to the next
 
 
-class Limits(NamedTuple):
+class ChildLimits(NamedTuple):
     """In how many seconds a process has to be ready for questions, and to answer one."""
 
     ready: float
     answer: float
 
 
-def ask(job: str, opening: bytes, question: bytes, limits: Limits) -> tuple[str, Any]:
+def ask(job: str, opening: bytes, question: bytes, limits: ChildLimits) -> tuple[str, Any]:
     """What a generator function yields for a question, as `call` says it, in a pair with what it yields first.
 
     `opening` is the pickled pair of function and argument. It runs in a process of this worker that begins with the

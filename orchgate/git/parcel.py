@@ -53,7 +53,7 @@ def unpacked(folder: str, pack: str, commits: Sequence[str], environ: Mapping[st
     return open_repository(folder, bound)
 
 
-class History(NamedTuple):
+class CommitHistory(NamedTuple):
     """All that a commit stands on: the pack, where it is cut off, and how long an id is."""
 
     pack: bytes
@@ -61,7 +61,7 @@ class History(NamedTuple):
     id_digits: int
 
 
-def history(repository: Repository, head: str) -> History:
+def history(repository: Repository, head: str) -> CommitHistory:
     """A commit with its history as it is here: what is missing here is missing there, too. Raises GitError."""
     options = ("--revs", "--stdout", "-q", "--delta-base-offset", "--missing=allow-any")
     pack = repository.git("pack-objects", *options, input=f"{head}\n".encode("ascii"))
@@ -69,10 +69,10 @@ def history(repository: Repository, head: str) -> History:
         message = f"the history is {len(pack) >> 20:,} MiB as a pack, more than {MOST_BYTES >> 20:,}"
         raise GitError(message, "scan here, without --scheduler")
     cut = files.read(os.path.join(repository.git_dir, "shallow"), MOST_BYTES).decode() if repository.shallow else ""
-    return History(pack, tuple(cut.split()), len(head))
+    return CommitHistory(pack, tuple(cut.split()), len(head))
 
 
-def restored(folder: str, pack: str, sent: History, environ: Mapping[str, str]) -> None:
+def restored(folder: str, pack: str, sent: CommitHistory, environ: Mapping[str, str]) -> None:
     """Makes a repository of a history whose pack is in a file. It may be done again where it was interrupted.
 
     Raises OrchgateError.

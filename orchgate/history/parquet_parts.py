@@ -15,7 +15,7 @@ import sys
 from orchgate.errors import OrchgateError
 from orchgate.history.parquet import scratch, written
 from orchgate.history.parquet_rows import LENGTH, LINES
-from orchgate.history.segments import MOST_RUNS, SPLIT_BYTES, Limits, SegmentFault, SegmentFormat, parse
+from orchgate.history.segments import MOST_RUNS, SPLIT_BYTES, SegmentFault, SegmentFormat, SegmentLimits, parse
 from orchgate.lib import process
 from orchgate.lib.typed import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from orchgate.lib.process import Child
 
 SUFFIX = ".parquet"
-JOINED = Limits(50_000, 128 << 20)
+JOINED = SegmentLimits(50_000, 128 << 20)
 
 
 class PartReader:
@@ -100,4 +100,4 @@ def parsed(contents: Iterable[tuple[str, bytes | OrchgateError]]) -> Iterator[Hi
             yield SegmentFault(name, lines) if isinstance(lines, str) else parse(name, lines, JOINED.runs)
 
 
-PARQUET = SegmentFormat(SUFFIX, Limits(MOST_RUNS, SPLIT_BYTES), JOINED, written, parsed)
+PARQUET = SegmentFormat(SUFFIX, SegmentLimits(MOST_RUNS, SPLIT_BYTES), JOINED, written, parsed)

@@ -76,7 +76,7 @@ class SegmentFault(NamedTuple):
     why: str
 
 
-class Limits(NamedTuple):
+class SegmentLimits(NamedTuple):
     """A segment is full at so many runs, or at so many bytes of them as lines."""
 
     runs: int
@@ -87,8 +87,8 @@ class SegmentFormat(NamedTuple):
     """How runs are written. `parsed` takes contents that are known to have the SHA-256 that their names say."""
 
     suffix: str
-    pushed: Limits
-    joined: Limits  # of one that stands for others
+    pushed: SegmentLimits
+    joined: SegmentLimits  # of one that stands for others
     written: Callable[[Head, Sequence[Line]], bytes]
     parsed: Callable[[Iterable[tuple[str, bytes | OrchgateError]]], Iterator[HistorySegment | SegmentFault]]
 
@@ -119,7 +119,7 @@ def concerned(names: Iterable[str], runs: Iterable[HistoryEntry]) -> list[str]:
     return found
 
 
-def divided(lines: Iterable[Line], limits: Limits) -> Iterator[tuple[str, str, list[Line]]]:
+def divided(lines: Iterable[Line], limits: SegmentLimits) -> Iterator[tuple[str, str, list[Line]]]:
     """Month, class of machines and runs of each segment that some runs of one repository make."""
 
     def kind(line: Line) -> tuple[str, str]:
@@ -230,7 +230,9 @@ def _contradiction(name: str, head: Head, entries: Sequence[HistoryEntry]) -> st
     return ""
 
 
-JSONL = SegmentFormat(SUFFIX, Limits(MOST_RUNS, SPLIT_BYTES), Limits(MOST_RUNS, SPLIT_BYTES), written, parsed)
+JSONL = SegmentFormat(
+    SUFFIX, SegmentLimits(MOST_RUNS, SPLIT_BYTES), SegmentLimits(MOST_RUNS, SPLIT_BYTES), written, parsed
+)
 
 
 def made(
@@ -322,5 +324,5 @@ def _joined(small: Sequence[HistorySegment], form: SegmentFormat) -> dict[str, b
     return found
 
 
-def _is_full(segment: HistorySegment, limits: Limits) -> bool:
+def _is_full(segment: HistorySegment, limits: SegmentLimits) -> bool:
     return len(segment.runs) >= limits.runs or sum(len(line) for _, line in segment.runs) > limits.bytes // 2

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from orchgate.history.query import Runs
     from orchgate.history.store import Within
     from orchgate.report.values import MetricTrend, PipelineState, TaskState
-    from orchgate.trends.changes import Change
+    from orchgate.trends.changes import TrendChange
     from orchgate.trends.streams import Stream
 
 DAYS = 365  # of runs that are looked at
@@ -104,7 +104,7 @@ def _newest(cache: PartCache, names: Iterable[str]) -> list[str]:
     return found
 
 
-def _trends(changes: Iterable[Change], streams: Iterable[Stream]) -> Iterator[HistoryTrend]:
+def _trends(changes: Iterable[TrendChange], streams: Iterable[Stream]) -> Iterator[HistoryTrend]:
     by_key = {stream.key: stream for stream in streams}
     newest = sorted(changes, key=lambda one: -one.since)
     for key in list(dict.fromkeys(one.key for one in newest))[:CHARTS]:
@@ -114,7 +114,7 @@ def _trends(changes: Iterable[Change], streams: Iterable[Stream]) -> Iterator[Hi
         yield HistoryTrend(key, tuple(zip([run.moment for run in runs], values, strict=True)), marks)
 
 
-def _label(one: Change) -> str:
+def _label(one: TrendChange) -> str:
     first = one.range.first_after
     return words.percent(one.by) + (f", {first[: told.COMMIT]}" if first else "")
 
@@ -126,12 +126,12 @@ def marked(tasks: Sequence[TaskState], past: HistorySection | None) -> Iterator[
         yield task._replace(pipelines=tuple(_of_pipeline(one, changes) for one in task.pipelines)) if changes else task
 
 
-def _of_pipeline(one: PipelineState, changes: Iterable[Change]) -> PipelineState:
+def _of_pipeline(one: PipelineState, changes: Iterable[TrendChange]) -> PipelineState:
     ours = [change for change in changes if change.key[1:3] == (one.pipeline_id, one.machine_id)]
     return one._replace(trends=tuple(_of_metric(trend, ours) for trend in one.trends)) if ours else one
 
 
-def _of_metric(trend: MetricTrend, changes: Iterable[Change]) -> MetricTrend:
+def _of_metric(trend: MetricTrend, changes: Iterable[TrendChange]) -> MetricTrend:
     marks = []
     for change in changes:
         moved = (change.key.metric, *(one.name for one in change.also))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         TaskState,
     )
     from orchgate.trends.answers import Answers
-    from orchgate.trends.changes import Change
+    from orchgate.trends.changes import TrendChange
 
 _COSTS = {
     "wall_seconds": "Wall",
@@ -260,7 +260,7 @@ def history(said: Page) -> Html:
     return joined(parts)
 
 
-def _level(one: Change, about: Names) -> Html:
+def _level(one: TrendChange, about: Names) -> Html:
     what = f"{about(one.key)} {told.metric(one.key)}".strip()
     with_it = "; ".join(told.change_lines(one, about)[2:])
     values = (told.amount(one.key, one.before), told.amount(one.key, one.after))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from orchgate.cluster.connection import Cluster
-    from orchgate.git.parcel import History
+    from orchgate.git.parcel import CommitHistory
     from orchgate.scan.remote_units import Batch
     from orchgate.scan.values import Judging, UnitResult, UnitSpec
 
@@ -28,7 +28,7 @@ class Commits(NamedTuple):
 
     git_dir: str
     head: str
-    packed: Callable[[], History]
+    packed: Callable[[], CommitHistory]
 
 
 def judged(
@@ -80,7 +80,7 @@ def _asked(cluster: Cluster, judging: Judging, commits: Commits | None) -> tuple
 def _job(asked: ScanRequest, pack: bytes) -> Job:
     name = uuid.uuid4().hex
     opening = pickle.dumps((remote_units.judging, asked))
-    limits = remote.Limits(READY_SECONDS, 2 * BATCH * asked.judging.patience)
+    limits = remote.ChildLimits(READY_SECONDS, 2 * BATCH * asked.judging.patience)
 
     def call(batch: Batch) -> Call:
         return Call(remote.ask, name, opening, pickle.dumps(batch), limits)

@@ -33,7 +33,7 @@ class ScanRequest(NamedTuple):
 
     judging: Judging
     git_dir: str = ""
-    sent: parcel.History | None = None
+    sent: parcel.CommitHistory | None = None
 
 
 async def has(git_dir: str, commit: str) -> bool:
@@ -69,7 +69,7 @@ def judging(asked: ScanRequest, folder: str) -> Generator[list[UnitResult] | Non
 
 
 def _result(spec: UnitSpec, found: object) -> UnitResult:
-    return found if isinstance(found, UnitResult) else failed(spec, found.why)  # type: ignore[attr-defined]  # Failed
+    return found if isinstance(found, UnitResult) else failed(spec, found.why)  # type: ignore[attr-defined]  # FailedJob
 
 
 def _here(spec: UnitSpec, git_dir: str) -> UnitSpec:
@@ -81,7 +81,7 @@ def _here(spec: UnitSpec, git_dir: str) -> UnitSpec:
     return spec._replace(source=git_dir)
 
 
-def _restored(sent: parcel.History, folder: str) -> str:
+def _restored(sent: parcel.CommitHistory, folder: str) -> str:
     git_dir, ready = os.path.join(folder, _REPOSITORY), os.path.join(folder, _READY)
     with open(os.path.join(folder, _LOCK), "ab") as held:  # a worker may have several processes for one job
         locks.take(held.fileno(), _LOCK, READY_SECONDS)

@@ -21,7 +21,7 @@ _MAX_LIST = 64 * 1024 * 1024  # bytes of a list of repositories
 _LONGEST = 4096  # characters of one of its lines
 
 
-class Source(NamedTuple):
+class ScanSource(NamedTuple):
     """Units in their order, as often as they are asked for; how many there are, and what tells this from others."""
 
     units: Callable[[], Iterator[UnitSpec]]
@@ -29,7 +29,7 @@ class Source(NamedTuple):
     identity: Mapping[str, object]
 
 
-def commits(repository: Repository, text: str, *, first_parent: bool) -> Source:
+def commits(repository: Repository, text: str, *, first_parent: bool) -> ScanSource:
     """Every commit of a range, parents before their children. Raises UsageError, GitError."""
     base, head = _ends(repository, text)
     folder = repository.git_dir
@@ -46,7 +46,7 @@ def commits(repository: Repository, text: str, *, first_parent: bool) -> Source:
             1 for _ in _walk(folder, base, head, options)
         )
 
-    return Source(units, size, identity)
+    return ScanSource(units, size, identity)
 
 
 def _ends(repository: Repository, text: str) -> tuple[str, str]:
@@ -86,7 +86,7 @@ def _walk(folder: str, base: str, head: str, options: tuple[str, ...]) -> Iterat
         raise failed(("rev-list",), said)
 
 
-def repositories(path: str) -> Source:
+def repositories(path: str) -> ScanSource:
     """The repositories of a list. Raises UsageError for one that cannot be read, or names none."""
     try:
         content = files.read(path, _MAX_LIST)
@@ -97,7 +97,7 @@ def repositories(path: str) -> Source:
         raise UsageError(f"{path} names no repository", "a URL or a path on each line; # begins a comment")
     told = repr([tuple(one) for one in listed])
     identity = {"repositories": sha256_hex(told.encode("utf-8", "surrogateescape"))}
-    return Source(lambda: iter(listed), lambda: len(listed), identity)
+    return ScanSource(lambda: iter(listed), lambda: len(listed), identity)
 
 
 def _listed(text: str, folder: str) -> Iterator[UnitSpec]:

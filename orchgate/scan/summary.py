@@ -17,7 +17,7 @@ WORST = 10  # units that the summary names
 _RANK = {one.value: rank for rank, one in enumerate(Verdict)}
 
 
-class Summary:
+class ScanSummary:
     """Added up unit by unit, in their order."""
 
     def __init__(self) -> None:

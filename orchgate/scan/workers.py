@@ -32,7 +32,7 @@ _SIZE = struct.Struct("!Q")
 _Numbered = tuple[int, object]
 
 
-class Failed(NamedTuple):
+class FailedJob(NamedTuple):
     """Why a job has no result."""
 
     why: str
@@ -144,8 +144,8 @@ def in_order(
 ) -> Generator[Any, None, None]:
     """What `work` makes of each job, by `count` processes; both must be picklable.
 
-    `Failed` stands for a job that ended its process twice or took longer than `patience` seconds. Raises OrchgateError
-    where no process can be started.
+    `FailedJob` stands for a job that ended its process twice or took longer than `patience` seconds.
+    Raises OrchgateError where no process can be started.
     """
     crew = _Crew(work, jobs, count, patience)
     try:
@@ -240,7 +240,7 @@ class _Crew:
         number, job = worker.waiting.popleft()
         self._again.extendleft(reversed(worker.waiting))
         if slow or number in self._alone:
-            self._ready[number] = Failed(slow or f"the process that judged it was {how}, twice")
+            self._ready[number] = FailedJob(slow or f"the process that judged it was {how}, twice")
         else:
             self._alone.add(number)
             self._again.appendleft((number, job))

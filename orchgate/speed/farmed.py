@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from orchgate.cluster.dispatch import Done
     from orchgate.speed.measurements import Measurement
     from orchgate.speed.pair_runner import Progress
-    from orchgate.speed.remote_pairs import Comparison, PairAnswer, PairRequest
+    from orchgate.speed.remote_pairs import PairAnswer, PairRequest, RemoteComparison
     from orchgate.speed.sampling import Failure, Side
 
 SETUP_SECONDS = 3600.0  # for `performance.setup` and the first runs on a worker
@@ -51,7 +51,7 @@ class PairLost(Exception):
 
 def measure(
     cluster: Cluster,
-    asked: Comparison,
+    asked: RemoteComparison,
     sides: tuple[Side, Side],
     pack: bytes,
     *,
@@ -83,10 +83,10 @@ def measure(
     return _steady(measurement, dispatch.lost)._replace(ran_on=farm.ran_on())
 
 
-def _job(asked: Comparison, pack: bytes) -> Job:
+def _job(asked: RemoteComparison, pack: bytes) -> Job:
     name = uuid.uuid4().hex
     opening = pickle.dumps((remote_pairs.measuring, asked))
-    limits = remote.Limits(SETUP_SECONDS + asked.budget, asked.budget + LATE + _ANSWER_SECONDS)
+    limits = remote.ChildLimits(SETUP_SECONDS + asked.budget, asked.budget + LATE + _ANSWER_SECONDS)
 
     def call(request: PairRequest) -> Call:
         return Call(remote.ask, name, opening, pickle.dumps(request), limits)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orchgate.verdict.values import Policy
 
 
-class Comparison(NamedTuple):
+class RemoteComparison(NamedTuple):
     """What is compared, as every worker is told: commits as hex ids, and the settings that `paired.measure` takes.
 
     Of the environment here nothing is sent: what runs on a worker sees that worker's.
@@ -69,7 +69,7 @@ class PairAnswer(NamedTuple):
     unfinished: Unfinished | None = None
 
 
-def measuring(asked: Comparison, folder: str) -> Generator[PairAnswer, PairRequest, None]:
+def measuring(asked: RemoteComparison, folder: str) -> Generator[PairAnswer, PairRequest, None]:
     """Yields the pair that warms up, and then one for each request. Raises Unfit where it is this worker's fault."""
     repository = _repository(asked, folder)
     environ = {**os.environ, worktree_cache.VARIABLE: os.path.join(folder, "trees")}
@@ -87,14 +87,14 @@ def measuring(asked: Comparison, folder: str) -> Generator[PairAnswer, PairReque
         yield from _pairs(asked, (base, head))
 
 
-def _repository(asked: Comparison, folder: str) -> Repository:
+def _repository(asked: RemoteComparison, folder: str) -> Repository:
     inside, sent = os.path.join(folder, "repository"), os.path.join(folder, PARCEL)
     if not os.path.exists(sent):
         raise Unfit("what is to be measured did not arrive")
     return parcel.unpacked(inside, sent, (asked.base, asked.head), os.environ)
 
 
-def _pairs(asked: Comparison, sides: tuple[Side, Side]) -> Generator[PairAnswer, PairRequest, None]:
+def _pairs(asked: RemoteComparison, sides: tuple[Side, Side]) -> Generator[PairAnswer, PairRequest, None]:
     base, head = ({stage.id for stage in side.stages} for side in sides)
     counters = sampling.COUNTERS | asked.policy.metrics.keys()
     timing = Timing(asked.budget)

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from orchgate.git.repository import Repository
     from orchgate.history.query import Runs
     from orchgate.history.repositories import RepositoryIdentity
-    from orchgate.trends.changes import Change
+    from orchgate.trends.changes import TrendChange
     from orchgate.trends.classes import ClassRatio, FlakyStage
     from orchgate.trends.drift import Drift
     from orchgate.trends.streams import CommitLine, Stream
 
 
-class Known(NamedTuple):
+class TrendContext(NamedTuple):
     """What a clone knows besides runs: the commits of its repository, and what was accepted.
 
     `identity` says whose runs they concern. `tolerances` are those of the metrics of which drift is told; `described`
@@ -43,7 +43,7 @@ class Known(NamedTuple):
         return self.identity.name == other.name
 
 
-def known(repository: Repository, config: Config, identity: RepositoryIdentity) -> Known:
+def known(repository: Repository, config: Config, identity: RepositoryIdentity) -> TrendContext:
     """What the clone at hand knows."""
     accepted, problem = Baseline(), None
     try:
@@ -51,7 +51,7 @@ def known(repository: Repository, config: Config, identity: RepositoryIdentity) 
     except OrchgateError as error:
         problem = error
     cited = {record.commit for record in accepted.records.values() if record.commit}
-    return Known(
+    return TrendContext(
         identity,
         commits.main_line(repository),
         accepted,
@@ -67,7 +67,7 @@ class Answers(NamedTuple):
     `left_out` streams were too many to be looked at. `streams` are those that all of it is from.
     """
 
-    changes: tuple[Change, ...] = ()
+    changes: tuple[TrendChange, ...] = ()
     drifts: tuple[Drift, ...] = ()
     flaky: tuple[FlakyStage, ...] = ()
     classes: tuple[ClassRatio, ...] = ()
@@ -77,7 +77,7 @@ class Answers(NamedTuple):
     streams: tuple[Stream, ...] = ()
 
 
-def of_runs(runs: Sequence[Runs], here: Known) -> Answers:
+def of_runs(runs: Sequence[Runs], here: TrendContext) -> Answers:
     """What runs answer, each of which is there once."""
     ours = frozenset(one.repository.name for one in runs if here.is_of(one.repository))
     lines = dict.fromkeys(ours, here.line) if here.line else {}
@@ -96,7 +96,7 @@ def of_runs(runs: Sequence[Runs], here: Known) -> Answers:
     )
 
 
-def _with_consent(one: Change, here: Known, lines: Mapping[str, CommitLine]) -> Change:
+def _with_consent(one: TrendChange, here: TrendContext, lines: Mapping[str, CommitLine]) -> TrendChange:
     """A change, and whether a baseline accepted it."""
     record = here.accepted.of(one.key.pipeline, one.key.machine)
     accepted = record is not None and drift.accepts(record, one, lines.get(one.key.repository))

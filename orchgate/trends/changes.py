@@ -29,7 +29,7 @@ ENOUGH = 3  # runs that say how much a commit takes
 MOST_STREAMS = 200  # that are looked at, whole runs first, then those with most runs
 
 
-class Moved(NamedTuple):
+class MovedLevel(NamedTuple):
     """What changed with something else: a metric of the same runs, or a stage by the same metric."""
 
     name: str
@@ -45,7 +45,7 @@ class CommitRange(NamedTuple):
     commits: int | None
 
 
-class Change(NamedTuple):
+class TrendChange(NamedTuple):
     """A change of a stream, whose values have the metric's unit. `since` is when the first run after it began.
 
     `runs` are those since then. Within `begin` and `end`, what moved as well is the same change. `same_commit` is one
@@ -66,8 +66,8 @@ class Change(NamedTuple):
     same_commit: str | None = None
     is_accepted: bool = False
     around: tuple[Sequence[float], Sequence[float]] = ((), ())
-    also: tuple[Moved, ...] = ()
-    stages: tuple[Moved, ...] = ()
+    also: tuple[MovedLevel, ...] = ()
+    stages: tuple[MovedLevel, ...] = ()
 
     @property
     def by(self) -> float:
@@ -78,7 +78,7 @@ class Change(NamedTuple):
 class Found(NamedTuple):
     """All changes, the newest first of each pipeline; `left_out` streams were too many to be looked at."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[TrendChange, ...]
     left_out: int = 0
 
 
@@ -95,14 +95,14 @@ def _is_part_of_run(key: StreamKey) -> bool:
     return bool(key.stage or key.benchmark)
 
 
-def sure(found: Iterable[Change], streams: int) -> list[Change]:
+def sure(found: Iterable[TrendChange], streams: int) -> list[TrendChange]:
     """Those of so many streams of which few are wrong (Benjamini & Hochberg 1995): chance tries each of them."""
     surest = sorted(found, key=lambda one: (-one.confidence, one.key, one.since))
     kept = max((nth for nth, one in enumerate(surest, 1) if 1 - one.confidence <= WRONG * nth / streams), default=0)
     return surest[:kept]
 
 
-def of_stream(stream: Stream) -> Iterator[Change]:
+def of_stream(stream: Stream) -> Iterator[TrendChange]:
     """What changed in one stream, looked at alone."""
     values = stream.values
     found = change_points.find(values, SMALLEST)
@@ -115,13 +115,13 @@ def of_stream(stream: Stream) -> Iterator[Change]:
             yield _change(stream, one._replace(before=before, after=after))._replace(around=around)
 
 
-def _change(stream: Stream, one: ChangePoint) -> Change:
+def _change(stream: Stream, one: ChangePoint) -> TrendChange:
     runs = stream.runs
     last, first = max(one.first - 1, 0), one.last
     old, new = runs[last].commit, runs[first].commit
     same = old if old == new else _same_commit(stream, one)
     commits = stream.line.between(old, new) if stream.line else None
-    return Change(
+    return TrendChange(
         stream.key,
         one.before,
         one.after,
@@ -160,18 +160,18 @@ def _by_commit(stream: Stream, places: Iterable[int]) -> dict[str, list[float]]:
     return found
 
 
-def _together(each: Iterable[Change]) -> Iterator[Change]:
+def _together(each: Iterable[TrendChange]) -> Iterator[TrendChange]:
     """Changes with what changed with them: first those of whole runs, by their first metric, then those of stages."""
-    told: list[Change] = []
+    told: list[TrendChange] = []
     for one in sorted(each, key=lambda one: (told_order(one.key), one.since)):
         at = next((at for at, other in enumerate(told) if _is_part(one, other)), None)
         if at is None:
             told.append(one)
         elif one.key.metric == told[at].key.metric:
-            moved = Moved(one.key.stage or one.key.benchmark, one.before, one.after)
+            moved = MovedLevel(one.key.stage or one.key.benchmark, one.before, one.after)
             told[at] = told[at]._replace(stages=(*told[at].stages, moved))
         elif one.key.stage == told[at].key.stage:
-            told[at] = told[at]._replace(also=(*told[at].also, Moved(one.key.metric, one.before, one.after)))
+            told[at] = told[at]._replace(also=(*told[at].also, MovedLevel(one.key.metric, one.before, one.after)))
     told = [
         one._replace(stages=tuple(sorted(one.stages, key=lambda moved: -abs(moved.after - moved.before))))
         for one in told
@@ -179,7 +179,7 @@ def _together(each: Iterable[Change]) -> Iterator[Change]:
     yield from sorted(told, key=lambda one: (one.key.repository, one.key.pipeline, -one.since, told_order(one.key)))
 
 
-def _is_part(one: Change, other: Change) -> bool:
+def _is_part(one: TrendChange, other: TrendChange) -> bool:
     """Whether a change is that of another one: of the same runs, at the same place, and by itself or its whole."""
     same = one.key[:3] == other.key[:3] and (one.key.stage == other.key.stage or not other.key.stage)
     return same and not other.key.benchmark and one.begin < other.end and other.begin < one.end

@@ -16,7 +16,7 @@ from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from orchgate.trends.changes import Change
+    from orchgate.trends.changes import TrendChange
     from orchgate.trends.streams import CommitLine, RunPlace, Stream, StreamKey
     from orchgate.verdict.baseline import Baseline, BaselineRecord
 
@@ -49,7 +49,7 @@ class Drift(NamedTuple):
 
 
 def drifts(
-    streams: Iterable[Stream], accepted: Baseline, changes: Sequence[Change], tolerances: Mapping[str, float]
+    streams: Iterable[Stream], accepted: Baseline, changes: Sequence[TrendChange], tolerances: Mapping[str, float]
 ) -> Iterator[Drift]:
     """What is further from its baseline than is tolerated, and than noise explains; of a pipeline its first metric."""
     told: set[tuple[str, ...]] = set()
@@ -64,7 +64,7 @@ def drifts(
             yield found
 
 
-def _drift(stream: Stream, record: BaselineRecord, changes: Sequence[Change]) -> Drift | None:
+def _drift(stream: Stream, record: BaselineRecord, changes: Sequence[TrendChange]) -> Drift | None:
     samples = record.samples.get(stream.key.metric, ())
     since = list(_since(stream, record))
     steps = [one for one in changes if one.key[:3] == stream.key[:3] and since and one.since >= since[0][0].moment]
@@ -94,7 +94,7 @@ def _drift(stream: Stream, record: BaselineRecord, changes: Sequence[Change]) ->
     )
 
 
-def accepts(record: BaselineRecord, one: Change, line: CommitLine | None) -> bool:
+def accepts(record: BaselineRecord, one: TrendChange, line: CommitLine | None) -> bool:
     """Whether a baseline is of runs after a change, by the commits where these are known."""
     places = line.places if line else {}
     place, end = places.get(record.commit or ""), places.get(one.range.first_after or "")

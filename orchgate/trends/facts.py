@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orchgate.trends.answers import Answers
-    from orchgate.trends.changes import Change, Moved
+    from orchgate.trends.changes import MovedLevel, TrendChange
     from orchgate.trends.classes import ClassRatio, FlakyStage
     from orchgate.trends.drift import Drift
     from orchgate.trends.streams import StreamKey
@@ -43,7 +43,7 @@ def _key(key: StreamKey) -> dict[str, object]:
     }
 
 
-def _change_facts(one: Change) -> dict[str, object]:
+def _change_facts(one: TrendChange) -> dict[str, object]:
     return {
         **_key(one.key),
         **_values(one.key.metric, one.before, one.after),
@@ -62,7 +62,7 @@ def _change_facts(one: Change) -> dict[str, object]:
     }
 
 
-def _moved_facts(moved: Moved, metric: str) -> dict[str, object]:
+def _moved_facts(moved: MovedLevel, metric: str) -> dict[str, object]:
     change = moved.after / moved.before - 1
     return {**_values(metric, moved.before, moved.after), "change_fraction": change}
 

@@ -13,12 +13,12 @@ from orchgate.verdict.before_after import share_interval
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from orchgate.trends.answers import Answers, Known
+    from orchgate.trends.answers import Answers, TrendContext
 
 TOGETHER = 10_000  # runs that are read, of all pipelines and classes of machines
 
 
-def of_database(database: DuckDBPyConnection, here: Known) -> Answers:
+def of_database(database: DuckDBPyConnection, here: TrendContext) -> Answers:
     """What the runs laid out in a database show: those of this repository where there are some, else those of all."""
     from orchgate.history.sql import newest
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orchgate.trends.answers import Answers
-    from orchgate.trends.changes import Change, CommitRange, Moved
+    from orchgate.trends.changes import CommitRange, MovedLevel, TrendChange
     from orchgate.trends.classes import ClassRatio, FlakyStage
     from orchgate.trends.drift import Drift
     from orchgate.trends.streams import StreamKey
@@ -47,7 +47,7 @@ def moment(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def place(one: Change) -> str:
+def place(one: TrendChange) -> str:
     """Which commits may have made it."""
     if one.same_commit:
         return f"in runs of {one.same_commit[:COMMIT]} as well: the machines changed, not the code"
@@ -88,7 +88,7 @@ class Names:
         return f"{name} on {key.machine[:CLASS]}" if self._machines else name
 
 
-def change_lines(one: Change, name: Names) -> Sequence[str]:
+def change_lines(one: TrendChange, name: Names) -> Sequence[str]:
     what = f"{metric(one.key)} {words.percent(one.by)}".lstrip()
     moved = f"{amount(one.key, one.before)} -> {amount(one.key, one.after)}"
     also = "; ".join(filter(None, (_stages(one), _also(one))))
@@ -100,16 +100,16 @@ def change_lines(one: Change, name: Names) -> Sequence[str]:
     return [*lines, "accepted: a baseline was recorded since"] if one.is_accepted else lines
 
 
-def _stages(one: Change) -> str:
+def _stages(one: TrendChange) -> str:
     listed = [f"{clip(moved.name, NAME)} {_by(moved)}" for moved in one.stages[:2]]
     return f"in {', '.join(listed)}" if listed else ""
 
 
-def _also(one: Change) -> str:
+def _also(one: TrendChange) -> str:
     return ", ".join(f"{title(moved.name)} {_by(moved)}" for moved in one.also)
 
 
-def _by(moved: Moved) -> str:
+def _by(moved: MovedLevel) -> str:
     return words.percent(moved.after / moved.before - 1)
 
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from orchgate.commands.shared.command_line import Parser
     from orchgate.commands.shared.servers import Say
     from orchgate.history.objects.addresses import StoreAddress
-    from orchgate.history.sql.question import Result
+    from orchgate.history.sql.question import QueryResult
     from orchgate.history.sql.relations import Settled
-    from orchgate.history.sql.sources import Asked, Bounds
+    from orchgate.history.sql.sources import Bounds, HistoryDatabase
 
 VERSION = 1
 SECONDS = 60.0
@@ -64,7 +64,9 @@ def bounds(args: argparse.Namespace) -> Bounds:
 
 
 @contextlib.contextmanager
-def of_store(place: HistoryWorkspace, args: argparse.Namespace, where: StoreAddress, say: Say) -> Iterator[Asked]:
+def of_store(
+    place: HistoryWorkspace, args: argparse.Namespace, where: StoreAddress, say: Say
+) -> Iterator[HistoryDatabase]:
     """The runs of a folder or a bucket; what was wrong there is said afterwards. Raises OrchgateError."""
     there = workspace.parts_of(place, where, args.timeout)
     from orchgate.history import store
@@ -85,7 +87,7 @@ def left_out(settled: Settled) -> Iterator[Mapping[str, object]]:
 
 
 def answer(
-    there: Asked,
+    there: HistoryDatabase,
     args: argparse.Namespace,
     problems: Sequence[Mapping[str, object]],
     lines: Sequence[str],
@@ -110,7 +112,7 @@ def answer(
     return Verdict.PASS if whole and not there.faults else Verdict.BROKEN
 
 
-def _print(result: Result, where: str) -> None:
+def _print(result: QueryResult, where: str) -> None:
     """A table as wide as the terminal."""
     seen = screen.here()
     number = counted(len(result.rows), "row")

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orchgate.commands.shared.screen import Glyphs
-    from orchgate.trends.answers import Answers, Known
-    from orchgate.trends.changes import Change
+    from orchgate.trends.answers import Answers, TrendContext
+    from orchgate.trends.changes import TrendChange
 
 MOST = 10  # of a section
 
@@ -33,7 +33,7 @@ def write(answers: Answers, *, drawn: bool = False) -> None:
         sys.stdout.writelines(f"{part}\n" for part in screen.wrapped(escape(line), seen.width, indent))
 
 
-def notes(known: Known, answers: Answers) -> Iterator[str]:
+def notes(known: TrendContext, answers: Answers) -> Iterator[str]:
     """What could not be looked at, or was not."""
     if answers.left_out:
         parts = counted(answers.left_out, "stage or benchmark", "stages and benchmarks")
@@ -58,7 +58,7 @@ def lines(answers: Answers, glyphs: Glyphs | None = None) -> Iterator[str]:
     )
 
 
-def _drawn(one: Change, glyphs: Glyphs | None) -> Iterator[str]:
+def _drawn(one: TrendChange, glyphs: Glyphs | None) -> Iterator[str]:
     """The runs before and after a change, a cell each."""
     before, after = one.around
     if glyphs and before and after:

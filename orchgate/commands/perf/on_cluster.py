@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orchgate.git.repository import Repository
     from orchgate.speed.definition import PipelineChange
     from orchgate.speed.measurements import Measurement
-    from orchgate.speed.remote_pairs import Comparison
+    from orchgate.speed.remote_pairs import RemoteComparison
     from orchgate.speed.sampling import Side
 
 NOT_COUNTED = "instructions are not counted on workers: performance.exact has no effect with --scheduler"
@@ -67,7 +67,9 @@ def compared(question: Question, repository: Repository) -> Answer:
     return sides, _with_differences(repository, question, measurement), _redefined(question.change)
 
 
-def _measured(args: argparse.Namespace, comparison: Comparison, sides: tuple[Side, Side], pack: bytes) -> Measurement:
+def _measured(
+    args: argparse.Namespace, comparison: RemoteComparison, sides: tuple[Side, Side], pack: bytes
+) -> Measurement:
     from orchgate.cluster import connection
     from orchgate.commands.shared import lines
     from orchgate.speed import farmed, paired
@@ -101,12 +103,12 @@ def _sides(repository: Repository, asked: PerfRequest) -> tuple[Side, Side]:
     return base, head
 
 
-def _comparison(question: Question, folder: str) -> Comparison:
-    from orchgate.speed.remote_pairs import Comparison
+def _comparison(question: Question, folder: str) -> RemoteComparison:
+    from orchgate.speed.remote_pairs import RemoteComparison
 
     args, asked, config, held_to, _ = question
     settings = config.performance
-    return Comparison(
+    return RemoteComparison(
         asked.base,
         asked.head,
         asked.pipeline,

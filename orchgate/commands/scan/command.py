@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from orchgate.commands.shared.command_line import Parser
     from orchgate.scan.lines import KeptLines
-    from orchgate.scan.sources import Source
-    from orchgate.scan.summary import Summary
+    from orchgate.scan.sources import ScanSource
+    from orchgate.scan.summary import ScanSummary
     from orchgate.scan.values import Judging, UnitResult, UnitSpec
 
 SUMMARY = "judge many commits, or many repositories, and add up what is found"
@@ -68,7 +68,7 @@ def arguments(parser: Parser) -> None:
 
 
 class _Plan(NamedTuple):
-    source: Source
+    source: ScanSource
     judging: Judging
     identity: dict[str, object]
     noun: str
@@ -117,7 +117,7 @@ def _refuse(args: argparse.Namespace) -> None:
             raise UsageError(f"{'--jobs' if args.jobs else '--clones'} is about this machine, not about workers")
 
 
-def _identity(source: Source, judging: Judging) -> dict[str, object]:
+def _identity(source: ScanSource, judging: Judging) -> dict[str, object]:
     from orchgate import __version__
     from orchgate.lib.files import sha256_hex
 
@@ -150,9 +150,9 @@ def _profile(name: str) -> str:
 def _scanned(args: argparse.Namespace, plan: _Plan, kept: KeptLines | None) -> int:
     import contextlib
 
-    from orchgate.scan.summary import Summary
+    from orchgate.scan.summary import ScanSummary
 
-    summary, start = Summary(), time.monotonic()
+    summary, start = ScanSummary(), time.monotonic()
     screen = _Screen(args, plan)
     try:
         with contextlib.closing(_results(args, plan, kept)) as results:  # wherever an interrupt meets us
@@ -245,7 +245,7 @@ def _judged(judging: Judging, specs: Iterator[UnitSpec], jobs: int, patience: fl
         with contextlib.closing(workers.in_order(work, drawn(), jobs, 2 * patience)) as results:
             for result in results:
                 spec = given.popleft()
-                yield values.failed(spec, result.why) if isinstance(result, workers.Failed) else result
+                yield values.failed(spec, result.why) if isinstance(result, workers.FailedJob) else result
 
 
 def _cores() -> int:
@@ -278,7 +278,7 @@ class _Screen:
         self._drawn = 0.0
         self._width = 0  # of what is drawn now
 
-    def show(self, one: UnitResult, line: str, summary: Summary) -> None:
+    def show(self, one: UnitResult, line: str, summary: ScanSummary) -> None:
         if self._as_json:
             _document.begin()
             sys.stdout.write(line + "\n")
@@ -291,7 +291,7 @@ class _Screen:
             sys.stdout.write(words.unit_line(one, screen.here().width) + "\n")
         self._draw(summary)
 
-    def _draw(self, summary: Summary) -> None:
+    def _draw(self, summary: ScanSummary) -> None:
         """One line on a terminal that says how far it is."""
         now = time.monotonic()
         if not sys.stderr.isatty() or now - self._drawn < _PROGRESS_SECONDS:
@@ -312,7 +312,7 @@ class _Screen:
             sys.stderr.flush()
             self._width = 0
 
-    def end(self, summary: Summary, last: str, seconds: float) -> None:
+    def end(self, summary: ScanSummary, last: str, seconds: float) -> None:
         if self._as_json:
             _document.begin()
             sys.stdout.write(last + "\n")
@@ -323,7 +323,7 @@ class _Screen:
         sys.stdout.writelines(f"{line}\n" for line in words.summary_lines(summary, self._noun, seconds, screen.here()))
         sys.stdout.write(self._next(summary))
 
-    def _next(self, summary: Summary) -> str:
+    def _next(self, summary: ScanSummary) -> str:
         """How to see all that the worst commit is told, where `check` would judge it by the same configuration."""
         worst = summary.worst()
         if not worst or self._noun != "commit" or not self._own:

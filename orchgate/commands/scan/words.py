@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchgate.commands.shared.screen import Screen
-    from orchgate.scan.summary import Summary
+    from orchgate.scan.summary import ScanSummary
     from orchgate.scan.values import UnitResult
 
 SHORT = 12  # digits of a commit
@@ -41,16 +41,16 @@ def unit_line(one: UnitResult, width: int | None) -> str:
     return clip(line, width) if width else line
 
 
-def progress(summary: Summary, total: int) -> str:
+def progress(summary: ScanSummary, total: int) -> str:
     return f"{summary.units:,} of {total:,}: {_verdicts(summary)}"
 
 
-def _verdicts(summary: Summary) -> str:
+def _verdicts(summary: ScanSummary) -> str:
     known = [(said, summary.verdicts.get(one.value, 0)) for one, said in _SAID.items()]
     return ", ".join(f"{count:,} {said}" for said, count in known if count)
 
 
-def summary_lines(summary: Summary, noun: str, seconds: float, here: Screen) -> Iterator[str]:
+def summary_lines(summary: ScanSummary, noun: str, seconds: float, here: Screen) -> Iterator[str]:
     """What all units add up to; `seconds` are those that somebody waited."""
     units = counted(summary.units, noun, _PLURALS[noun])
     if not summary.units:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.history.objects.addresses import BUCKETS, is_true
-from orchgate.history.objects.shape import Listed, PartFault, ReadOnlyStore, Vanished
+from orchgate.history.objects.shape import Listed, PartFault, ReadOnlyStore, VanishedPart
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING
 
@@ -68,7 +68,7 @@ class BucketObjects:
                 raise PartFault("is too large to be read")
             return bytes(found.bytes())
         except FileNotFoundError:
-            raise Vanished from None
+            raise VanishedPart from None
         except PartFault:
             raise
         except Exception as error:  # noqa: BLE001 -- as above

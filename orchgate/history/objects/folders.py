@@ -11,7 +11,7 @@ import os
 import stat
 
 from orchgate.errors import OrchgateError
-from orchgate.history.objects.shape import Listed, PartFault, ReadOnlyStore, Vanished
+from orchgate.history.objects.shape import Listed, PartFault, ReadOnlyStore, VanishedPart
 from orchgate.lib import files
 from orchgate.lib.files import NotRegularFileError, WriteError
 from orchgate.lib.paths import links
@@ -67,7 +67,7 @@ class FolderObjects:
         try:
             return files.read(path, limit, follow=False)
         except FileNotFoundError as error:
-            raise Vanished from error
+            raise VanishedPart from error
         except NotRegularFileError as error:
             raise PartFault(f"is {error.kind}, not a regular file") from error
         except OSError as error:

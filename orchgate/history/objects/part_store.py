@@ -8,7 +8,7 @@ import tempfile
 from itertools import groupby, islice
 
 from orchgate.errors import OrchgateError
-from orchgate.history.objects.shape import PartFault, Vanished
+from orchgate.history.objects.shape import PartFault, VanishedPart
 from orchgate.history.parquet_parts import PARQUET
 from orchgate.history.segments import FOLDERS, SegmentFault, sha256_of, slug
 from orchgate.history.store import ALL, Learned, ends, load
@@ -112,7 +112,7 @@ class PartStore:
         for _ in range(_ROUNDS):
             vanished = []
             for name, content in zip(wanted, in_parallel(self._fetched, wanted), strict=True):
-                if isinstance(content, Vanished):
+                if isinstance(content, VanishedPart):
                     vanished.append(name)
                 else:
                     done.add(name)

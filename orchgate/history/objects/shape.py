@@ -13,7 +13,7 @@ class PartFault(OrchgateError):
     """What is wrong with one object: the others can be read. The message says no more than that."""
 
 
-class Vanished(PartFault):
+class VanishedPart(PartFault):
     """An object that was listed is not there any more: another one may stand for it by now."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Objects(Protocol):
         """All objects below a prefix."""
 
     def get(self, name: str, limit: int) -> bytes:
-        """Raises Vanished, PartFault, OrchgateError."""
+        """Raises VanishedPart, PartFault, OrchgateError."""
 
     def create(self, name: str, content: bytes) -> bool:
         """False, and nothing done, where an object of that name is there."""

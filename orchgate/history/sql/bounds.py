@@ -22,7 +22,7 @@ _DONE = b"\0"
 _AGAIN = 0.2  # seconds; what comes between two queries is not interrupted
 
 
-class OutOfTime(OrchgateError):
+class QueryOutOfTime(OrchgateError):
     """A query took longer than it may."""
 
 
@@ -34,7 +34,7 @@ class _Ends:
 
 @contextlib.contextmanager
 def bounded(database: DuckDBPyConnection, seconds: float | None = None) -> Iterator[None]:
-    """Lets a signal end what a database does, and a limit of time. Raises OutOfTime."""
+    """Lets a signal end what a database does, and a limit of time. Raises QueryOutOfTime."""
     if threading.current_thread() is not threading.main_thread():  # signals are somebody else's
         yield
         return
@@ -48,7 +48,9 @@ def bounded(database: DuckDBPyConnection, seconds: float | None = None) -> Itera
         yield
     except Exception as error:
         if ends.late and not ends.signalled:
-            raise OutOfTime(f"the query took longer than {seconds:g} s, and was stopped", "--max-time 10m") from error
+            raise QueryOutOfTime(
+                f"the query took longer than {seconds:g} s, and was stopped", "--max-time 10m"
+            ) from error
         if ends.signalled or is_interrupt(error):
             raise KeyboardInterrupt from error
         raise

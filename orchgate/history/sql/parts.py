@@ -30,7 +30,7 @@ from orchgate.history.parquet_parts import JOINED, PARQUET
 from orchgate.history.parquet_rows import MOST_ROWS
 from orchgate.history.parquet_rows import MOST_SECONDS as LONGEST_PART
 from orchgate.history.segments import Head, SegmentFault, head_of, name_of, sha256_of
-from orchgate.history.sql.relations import Part, connected, lock, reads
+from orchgate.history.sql.relations import GoodPart, connected, lock, reads
 from orchgate.lib import files, process
 from orchgate.lib.codec import MsgspecError, Struct, json
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol, suppress
@@ -86,7 +86,7 @@ class PartFiles(Protocol):
         """Where parts are whose hashes are right, or what is wrong with one; also what stands for one that is gone."""
 
 
-def good(there: PartFiles, names: Iterable[str], kept: str, scratch: str) -> tuple[list[Part], list[SegmentFault]]:
+def good(there: PartFiles, names: Iterable[str], kept: str, scratch: str) -> tuple[list[GoodPart], list[SegmentFault]]:
     """Those of some parts that count, and why each of the others does not.
 
     `kept` is the file that remembers good ones. Raises OrchgateError.
@@ -110,13 +110,13 @@ def good(there: PartFiles, names: Iterable[str], kept: str, scratch: str) -> tup
         else:
             faults.append(SegmentFault(name, path.message))
     for name, part in _asked(fresh, scratch) if fresh else ():
-        if isinstance(part, Part):
+        if isinstance(part, GoodPart):
             found[name] = KnownPart(*_state(part.path), part.head, sorted(part.columns))
         else:
             faults.append(part)
     if fresh:
         _keep(kept, {**known, **found})
-    return [Part(paths[name], one.head, frozenset(one.columns)) for name, one in found.items()], faults
+    return [GoodPart(paths[name], one.head, frozenset(one.columns)) for name, one in found.items()], faults
 
 
 def _state(path: str) -> tuple[int, int]:
@@ -140,19 +140,19 @@ def _keep(kept: str, known: Mapping[str, KnownPart]) -> None:
         files.replace(kept, json.encode(KnownParts(__version__, dict(known))), sync=False)
 
 
-def _asked(fresh: Mapping[str, str], scratch: str) -> Iterator[tuple[str, Part | SegmentFault]]:
+def _asked(fresh: Mapping[str, str], scratch: str) -> Iterator[tuple[str, GoodPart | SegmentFault]]:
     names = sorted(fresh)
     for at in range(0, len(names), _OF_ONE_PROCESS):
         yield from _by_process([(name, fresh[name]) for name in names[at : at + _OF_ONE_PROCESS]], scratch)
 
 
-def _by_process(some: Sequence[Named], scratch: str) -> Iterator[tuple[str, Part | SegmentFault]]:
+def _by_process(some: Sequence[Named], scratch: str) -> Iterator[tuple[str, GoodPart | SegmentFault]]:
     """What a process finds out that ends when a part is made to end it; halves them until that one is alone."""
     argv = (sys.executable, "-P", "-m", "orchgate.history.sql.parts", scratch)
     done = process.run(argv, input=json.encode(some))
     if done.code == 0:
         for (name, path), told in zip(some, _decode_told(done.stdout), strict=True):
-            yield name, Part(path, told.head, frozenset(told.columns)) if told else _why(name, path)
+            yield name, GoodPart(path, told.head, frozenset(told.columns)) if told else _why(name, path)
     elif len(some) > 1:
         yield from _by_process(some[: len(some) // 2], scratch)
         yield from _by_process(some[len(some) // 2 :], scratch)
@@ -170,7 +170,7 @@ def main(scratch: str) -> None:
     some = json.decode(sys.stdin.buffer.read(), type=list[tuple[str, str]])
     limit = LONGEST_PART + _USUAL_SECONDS * len(some)
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
-    found: list[Part | None] = []
+    found: list[GoodPart | None] = []
     with connected(scratch, ordered=True) as database:
         lock(database, [path for _, path in some])
         for at in range(0, len(some), _TOGETHER):
@@ -179,7 +179,7 @@ def main(scratch: str) -> None:
         answers.write(json.encode([one and ToldPart(one.head, sorted(one.columns)) for one in found]))
 
 
-def _of_some(database: DuckDBPyConnection, some: Sequence[Named]) -> Iterator[Part | None]:
+def _of_some(database: DuckDBPyConnection, some: Sequence[Named]) -> Iterator[GoodPart | None]:
     """None for each that is not plainly good; halves them until the one is alone that DuckDB cannot read."""
     import duckdb
 
@@ -202,11 +202,13 @@ def _why(name: str, path: str) -> SegmentFault:
     return read if isinstance(read, SegmentFault) else SegmentFault(name, "says otherwise of a run than its rows do")
 
 
-def _parts(database: DuckDBPyConnection, some: Sequence[Named]) -> Iterator[Part | None]:
+def _parts(database: DuckDBPyConnection, some: Sequence[Named]) -> Iterator[GoodPart | None]:
     """None for each that is not plainly good. Raises duckdb.Error where not all can be read."""
     paths = [path for _, path in some]
     columns, heads = _columns(database, paths), _heads(database, paths)
-    found = [Part(path, heads[path], columns[path]) if path in heads and path in columns else None for path in paths]
+    found = [
+        GoodPart(path, heads[path], columns[path]) if path in heads and path in columns else None for path in paths
+    ]
     sums = _sums(database, [part for part in found if part])
     for (name, path), part in zip(some, found, strict=True):
         yield part if part and _agrees(name, part.head, sums.get(path, _NOTHING)) else None
@@ -260,7 +262,7 @@ def _agrees(name: str, head: Head, sums: PartSums) -> bool:
     )
 
 
-def _sums(database: DuckDBPyConnection, parts: Sequence[Part]) -> dict[str, PartSums]:
+def _sums(database: DuckDBPyConnection, parts: Sequence[GoodPart]) -> dict[str, PartSums]:
     ordered = sorted(parts, key=lambda part: sorted(part.columns))
     if not ordered:
         return {}
@@ -272,7 +274,7 @@ def _sums(database: DuckDBPyConnection, parts: Sequence[Part]) -> dict[str, Part
     }
 
 
-def _claim(database: DuckDBPyConnection, ordered: Sequence[Part]) -> None:
+def _claim(database: DuckDBPyConnection, ordered: Sequence[GoodPart]) -> None:
     """Makes a table of what parts say of themselves, by their places."""
     texts = ", ".join(f"claimed_{name} VARCHAR" for name in ("repository", "roots", "machine"))
     database.execute(f"CREATE OR REPLACE TEMP TABLE claims (part BIGINT, {texts}, claimed_month TIMESTAMPTZ)")

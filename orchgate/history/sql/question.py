@@ -65,7 +65,7 @@ TABLES = {
 _KINDS = {"runs": "run", "stages": "stage", "counters": "counter", "benchmarks": "benchmark"}
 
 
-class Result(NamedTuple):
+class QueryResult(NamedTuple):
     """`is_cut`: there are more rows than may be shown."""
 
     columns: Sequence[str]
@@ -83,7 +83,7 @@ def lay_tables(database: DuckDBPyConnection) -> None:
         )
 
 
-def ask(database: DuckDBPyConnection, text: str, most: int) -> Result:
+def ask(database: DuckDBPyConnection, text: str, most: int) -> QueryResult:
     """The first rows of an answer. Raises UsageError for what is no query, or none that DuckDB understands."""
     import duckdb
 
@@ -103,7 +103,7 @@ def ask(database: DuckDBPyConnection, text: str, most: int) -> Result:
         tables = "the tables are runs, stages, counters and benchmarks; --sql 'DESCRIBE runs' lists columns"
         raise UsageError(f"--sql: {_told(error)}", tables) from error
     plain = [[_plain(value) for value in row] for row in rows[:most]]
-    return Result(columns, plain, len(rows) > most)
+    return QueryResult(columns, plain, len(rows) > most)
 
 
 def _told(error: Exception) -> str:

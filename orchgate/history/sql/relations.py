@@ -37,7 +37,7 @@ _NEVER = -62_135_596_800_000_000  # the time of a run that has no end, as `entri
 _INSERTED = 10_000
 
 
-class Part(NamedTuple):
+class GoodPart(NamedTuple):
     """A part that was found good: where it is, what it says of itself, and the columns of ours that it has."""
 
     path: str
@@ -91,7 +91,7 @@ def lock(database: DuckDBPyConnection, paths: Iterable[str]) -> None:
     database.execute("SET lock_configuration = true")
 
 
-def lay(database: DuckDBPyConnection, parts: Sequence[Part]) -> None:
+def lay(database: DuckDBPyConnection, parts: Sequence[GoodPart]) -> None:
     """Makes `laid`: all rows, with `part`, `label` and `identity`, by which a run is known together with its id."""
     ordered = sorted(parts, key=lambda part: sorted(part.columns))
     known = labels(_identity(part) for part in ordered)
@@ -111,7 +111,7 @@ def lay(database: DuckDBPyConnection, parts: Sequence[Part]) -> None:
     database.execute(f"CREATE TEMP VIEW laid AS SELECT * FROM ({union}) JOIN parts USING (part)")
 
 
-def _identity(part: Part) -> RepositoryIdentity:
+def _identity(part: GoodPart) -> RepositoryIdentity:
     return RepositoryIdentity(part.head.repository, part.head.roots)
 
 
@@ -121,7 +121,7 @@ def repositories(database: DuckDBPyConnection) -> list[RepositoryIdentity]:
     return [RepositoryIdentity(label, identity if identity != label else None) for label, identity in found]
 
 
-def reads(ordered: Sequence[Part]) -> Iterator[str]:
+def reads(ordered: Sequence[GoodPart]) -> Iterator[str]:
     """A query for all parts that have the same columns: what another version adds is in nobody's way."""
     at = 0
     while at < len(ordered):
@@ -136,7 +136,7 @@ def reads(ordered: Sequence[Part]) -> Iterator[str]:
         )
 
 
-def ends(parts: Sequence[Part], runs: Collection[str], scratch: str) -> dict[str, tuple[int, datetime]]:
+def ends(parts: Sequence[GoodPart], runs: Collection[str], scratch: str) -> dict[str, tuple[int, datetime]]:
     """As the ends that a store tells of some runs, by the rows of some parts. Raises OrchgateError."""
     if not parts:
         return {}

@@ -10,7 +10,7 @@ from orchgate.history.parquet import COLUMNS, written
 from orchgate.history.segments import VERSION, Head, best
 from orchgate.history.sql import parts
 from orchgate.history.sql.bounds import bounded, interruptible
-from orchgate.history.sql.relations import Part, connected, lay, lock, settle
+from orchgate.history.sql.relations import GoodPart, connected, lay, lock, settle
 from orchgate.lib import files
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
@@ -38,7 +38,7 @@ class Bounds(NamedTuple):
     seconds: float | None = None
 
 
-class Asked(NamedTuple):
+class HistoryDatabase(NamedTuple):
     """A database in which each run is once; no query of it can read anything else."""
 
     database: DuckDBPyConnection
@@ -48,7 +48,7 @@ class Asked(NamedTuple):
 
 
 @contextlib.contextmanager
-def of_store(there: PartStore, within: Within, bounds: Bounds) -> Iterator[Asked]:
+def of_store(there: PartStore, within: Within, bounds: Bounds) -> Iterator[HistoryDatabase]:
     """The parts of a store that may hold what is asked for. Raises OrchgateError."""
     with tempfile.TemporaryDirectory(prefix="orchgate-") as scratch:
         good, faults = parts.good(there, there.names(within), there.memory, scratch)
@@ -57,7 +57,7 @@ def of_store(there: PartStore, within: Within, bounds: Bounds) -> Iterator[Asked
 
 
 @contextlib.contextmanager
-def of_lines(found: Iterable[tuple[RepositoryIdentity, Sequence[Line]]], bounds: Bounds) -> Iterator[Asked]:
+def of_lines(found: Iterable[tuple[RepositoryIdentity, Sequence[Line]]], bounds: Bounds) -> Iterator[HistoryDatabase]:
     """Runs of repositories. Raises OrchgateError."""
     with tempfile.TemporaryDirectory(prefix="orchgate-") as scratch:
         with interruptible():
@@ -67,12 +67,12 @@ def of_lines(found: Iterable[tuple[RepositoryIdentity, Sequence[Line]]], bounds:
 
 
 @contextlib.contextmanager
-def _settled(good: Sequence[Part], bounds: Bounds, scratch: str) -> Iterator[Asked]:
+def _settled(good: Sequence[GoodPart], bounds: Bounds, scratch: str) -> Iterator[HistoryDatabase]:
     with connected(scratch, bounds.memory) as database, bounded(database, bounds.seconds):
         lay(database, good)
         settled = settle(database, bounds.limit, bounds.since)
         lock(database, [part.path for part in good])
-        yield Asked(database, settled)
+        yield HistoryDatabase(database, settled)
 
 
 def _joined(
@@ -86,7 +86,7 @@ def _joined(
         yield identity, list(best(lines).values())
 
 
-def _made(scratch: str, at: int, identity: RepositoryIdentity, lines: Sequence[Line]) -> Iterator[Part]:
+def _made(scratch: str, at: int, identity: RepositoryIdentity, lines: Sequence[Line]) -> Iterator[GoodPart]:
     for start in range(0, len(lines), _MOST_RUNS):
         some = lines[start : start + _MOST_RUNS]
         head = Head(
@@ -94,4 +94,4 @@ def _made(scratch: str, at: int, identity: RepositoryIdentity, lines: Sequence[L
         )
         path = os.path.join(scratch, f"made-{at}-{start}.parquet")
         files.replace_beside(path, written(head, some))
-        yield Part(path, head, frozenset(column.name for column in COLUMNS))
+        yield GoodPart(path, head, frozenset(column.name for column in COLUMNS))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from orchgate.model import Finding
     from orchgate.speed.push.bounds import PushRequest
-    from orchgate.trends.changes import Change
+    from orchgate.trends.changes import TrendChange
     from orchgate.trends.streams import CommitLine, Stream
 
 MOST_COMMITS = 2_000  # first parents of head
@@ -89,20 +89,20 @@ def _fetched(request: PushRequest, machine: str) -> Iterator[HistorySegment]:
             yield one
 
 
-def _is_news(request: PushRequest, line: CommitLine, one: Change) -> bool:
+def _is_news(request: PushRequest, line: CommitLine, one: TrendChange) -> bool:
     """Whether it is for the worse, of a commit, and not long ago."""
     first_after = line.places.get(one.range.first_after or "")
     begin = line.places.get(request.base or "", 0)
     return one.by > 0 and first_after is not None and first_after > begin - NEAR
 
 
-def _is_accepted(request: PushRequest, machine: str, line: CommitLine, one: Change) -> bool:
+def _is_accepted(request: PushRequest, machine: str, line: CommitLine, one: TrendChange) -> bool:
     """Whether a baseline was recorded since, by which that is how much it takes."""
     record = baseline.load(request.repository.root).of(request.pipeline, machine)
     return record is not None and drift.accepts(record, one, line)
 
 
-def _note(request: PushRequest, line: CommitLine, one: Change) -> Finding:
+def _note(request: PushRequest, line: CommitLine, one: TrendChange) -> Finding:
     pushed = line.places[one.range.first_after or ""] > line.places.get(request.base or "", -1)
     moved = f"{told.amount(one.key, one.before)} -> {told.amount(one.key, one.after)}"
     whose = "in this push" if pushed else "before this push"
