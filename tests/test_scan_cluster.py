@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchgate.cluster import remote
-from orchgate.git import parcel
 from orchgate.git.repository import open_repository
+from orchgate.git.store import parcel
 from orchgate.scan import remote_units, values
 from tests import cluster_units as units
 from tests.repo import ORCHGATE, Repo

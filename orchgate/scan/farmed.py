@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from orchgate.cluster.connection import Cluster
-    from orchgate.git.parcel import CommitHistory
+    from orchgate.git.store.parcel import CommitHistory
     from orchgate.scan.remote_units import Batch
     from orchgate.scan.values import Judging, UnitResult, UnitSpec
 

@@ -7,7 +7,7 @@ import os
 
 from orchgate.cluster.remote import PARCEL, Unfit
 from orchgate.errors import OrchgateError
-from orchgate.git import parcel
+from orchgate.git.store import parcel
 from orchgate.lib import files, locks
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.scan import clones, units, workers

@@ -7,7 +7,8 @@ from functools import partial
 
 from orchgate.cluster.remote import PARCEL, Unfit
 from orchgate.errors import OrchgateError
-from orchgate.git import parcel, worktree_cache
+from orchgate.git import worktree_cache
+from orchgate.git.store import parcel
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.speed import sampling, work_trees
 from orchgate.speed.pair_runner import HeadUnfinished, PairRunner, Timing

@@ -52,7 +52,7 @@ def compared(question: Question, repository: Repository) -> Answer:
     Raises OrchgateError, KeyboardInterrupt.
     """
     from orchgate.commands.perf import report
-    from orchgate.git import parcel
+    from orchgate.git.store import parcel
 
     asked, settings = question.asked, question.config.performance
     sides = _sides(repository, asked)

@@ -206,7 +206,7 @@ def _judged_elsewhere(address: str, judging: Judging, specs: Iterator[UnitSpec],
 
     from orchgate.cluster import connection
     from orchgate.gate import session
-    from orchgate.git import parcel
+    from orchgate.git.store import parcel
     from orchgate.scan import farmed
 
     with contextlib.ExitStack() as stack:
