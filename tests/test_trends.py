@@ -336,11 +336,12 @@ def test_what_is_known_of_one_repository_says_nothing_of_another() -> None:
     assert [one.key.repository for one in answers.of_runs(runs, here._replace(line=None)).drifts] == ["owner/name"]
 
 
-def test_charts_of_tasks_are_marked_where_the_history_changed() -> None:
+@pytest.mark.parametrize("later", [120, 130])
+def test_charts_of_tasks_are_marked_where_the_history_changed(later: int) -> None:
     found = answers.of_runs(
         [Runs(OURS, entries(runs_of(LINE, step(120))), {})], answers.TrendContext(OURS, MAIN, Baseline(), {}, {})
     )
-    times = [f"{START + timedelta(hours=nth):%Y-%m-%dT%H:%M:%S}.000Z" for nth in (100, 110, 130, 140)]
+    times = [f"{START + timedelta(hours=nth):%Y-%m-%dT%H:%M:%S}.000Z" for nth in (100, 110, later, 140)]
     points = tuple(values.TrendPoint(f"run-{nth}", at, "succeeded", 1.0) for nth, at in enumerate(times))
     trends = tuple(values.MetricTrend("demo", MACHINE, metric, points) for metric in ("cpu_seconds", "read_bytes"))
     others = values.PipelineState("demo", OTHER, 4, 4, 0, trends)

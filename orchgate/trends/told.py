@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from orchgate.lib.text import clip, counted
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.measures.declared import title
+from orchgate.metrics import snapshot
 from orchgate.verdict import reported_benchmarks, words
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def day(moment: float) -> str:
 
 
 def moment(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    """To the millisecond, as runs say when they began: the two are compared as texts."""
+    return str(snapshot.moment(datetime.fromtimestamp(seconds, UTC)))
 
 
 def place(one: TrendChange) -> str:
