@@ -99,10 +99,6 @@ def slowly(number: int) -> int:
     return 2 * number
 
 
-def worker_pid(_: object) -> int:
-    return os.getppid()
-
-
 def kills_its_worker(number: int) -> int:
     if number == 1:
         os.kill(os.getppid(), signal.SIGKILL)

@@ -14,7 +14,7 @@ from orchgate.git.refs import repository_name
 from orchgate.history import figures, query, segments, store
 from orchgate.history.collect import lacking
 from orchgate.history.entries import HistoryEntry, decode_entry, encode, is_later, read_line
-from orchgate.history.repositories import RepositoryIdentity, labels
+from orchgate.history.repositories import RepositoryIdentity, labels, of_head
 from orchgate.history.segments import HistorySegment, SegmentFault
 from orchgate.metrics.aggregate import Totals, both
 from orchgate.metrics.lines import LineFault
@@ -47,7 +47,7 @@ def parsed(made: Mapping[str, bytes]) -> list[HistorySegment]:
 
 
 def shown(found: Iterable[HistorySegment]) -> list[dict[str, object]]:
-    sets = [(RepositoryIdentity(one.head.repository, one.head.roots), one.runs) for one in found]
+    sets = [(of_head(one.head), one.runs) for one in found]
     return query.rows(query.counted(sets, LATER, None), ("repository", "pipeline", "stage", "machine", "week"))
 
 

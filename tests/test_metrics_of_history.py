@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from orchgate.history import query, reduction, segments
 from orchgate.history.entries import HistoryEntry, as_counted, read_line
 from orchgate.history.reduction import HistoryPiece
-from orchgate.history.repositories import RepositoryIdentity
+from orchgate.history.repositories import RepositoryIdentity, of_head
 from orchgate.history.segments import HistorySegment
 from orchgate.metrics import fold, snapshot
 from tests import cluster_units as units
@@ -74,11 +74,7 @@ def parts_of(pushed: Iterable[tuple[tuple[str, str | None], Sequence[dict[str, A
 def at_once(parts: Mapping[str, bytes]) -> dict[tuple[str, str], list[dict[str, object]]]:
     """By repository and task, what is known when everything is in one hand."""
     found = [segments.parse(name, content) for name, content in parts.items()]
-    sets = [
-        (RepositoryIdentity(one.head.repository, one.head.roots), one.runs)
-        for one in found
-        if isinstance(one, HistorySegment)
-    ]
+    sets = [(of_head(one.head), one.runs) for one in found if isinstance(one, HistorySegment)]
     sums: dict[tuple[str, str], fold.Sums] = {}
     for runs in query.counted(sets, LATER, None):
         for entry in runs.entries:

@@ -19,6 +19,7 @@ from orchgate.history.entries import (
     refusal,
     without_homes,
 )
+from orchgate.history.repositories import of_head
 from orchgate.history.store import Within
 from orchgate.lib import files
 from orchgate.lib.files import NotRegularFileError
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from orchgate.history.repositories import RepositoryIdentity
-    from orchgate.history.segments import Head, HistorySegment, Line
+    from orchgate.history.segments import HistorySegment, Line
     from orchgate.history.store import SegmentStore
     from orchgate.secrets.search import Patterns
 
@@ -177,19 +178,12 @@ def send(store: SegmentStore, identity: RepositoryIdentity, runs: Collection[Lin
     first = min((entry.started_at.timestamp() for entry, _ in runs), default=0.0)
     within = Within(identity.name, frozenset(entry.month for entry, _ in runs), written=first - _CLOCKS)
     names = segments.concerned(store.names(within), (entry for entry, _ in runs)) if runs else ()
-    ends = store.ends(names, lambda head: _is_of(head, identity), {entry.run_id for entry, _ in runs})
+    ends = store.ends(names, lambda head: of_head(head).is_also(identity), {entry.run_id for entry, _ in runs})
     fresh = [line for line in runs if line[0].run_id not in ends or end_of(line[0]) > ends[line[0].run_id]]
     made = segments.made(identity.name, identity.roots, fresh, form=store.form)
     if made and not dry_run:
         store.add(made)
     return Sent(len(fresh), len(runs) - len(fresh), len(made), sum(map(len, made.values())))
-
-
-def _is_of(head: Head, identity: RepositoryIdentity) -> bool:
-    """Whether a segment is of a repository, whatever that was called then."""
-    if head.roots and identity.roots:
-        return head.roots == identity.roots
-    return head.repository == identity.name
 
 
 def lacking(runs: Iterable[Line], stored: Sequence[HistorySegment]) -> list[Line]:

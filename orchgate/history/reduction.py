@@ -15,7 +15,7 @@ from orchgate.cluster.remote import Unfit
 from orchgate.errors import OrchgateError
 from orchgate.history import query
 from orchgate.history.entries import as_counted
-from orchgate.history.repositories import RepositoryIdentity, labels
+from orchgate.history.repositories import RepositoryIdentity, labels, of_head
 from orchgate.history.segments import HistorySegment, sha256_of
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.metrics.aggregate import Aggregate, Totals, merge
@@ -83,13 +83,13 @@ def add_up(piece: HistoryPiece) -> PieceTotals:
     by_identity: dict[RepositoryIdentity, list[Line]] = {one: [] for one in piece.identities}
     strays: set[str] = set()
     for one in segments:
-        identity = RepositoryIdentity(one.head.repository, one.head.roots)
+        identity = of_head(one.head)
         by_identity.setdefault(identity, []).extend(one.runs)
         strays.update(_said(entry.run_id) for entry, _ in one.runs if not entry.run_id.startswith(one.head.month))
     runs = query.counted(by_identity.items(), piece.limit, None)
     return PieceTotals(
         dict(chain.from_iterable(map(_totals, runs))),
-        frozenset(RepositoryIdentity(one.head.repository, one.head.roots) for one in segments),
+        frozenset(of_head(one.head) for one in segments),
         frozenset(strays),
         tuple(one for one in found if not isinstance(one, HistorySegment)),
         tuple(f"run {run} {why}" for one in runs for run, why in one.left_out.items()),

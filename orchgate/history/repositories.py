@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from orchgate.git.repository import Repository
+    from orchgate.history.segments import Head
 
 UNNAMED = "this repository"
 _ROOTS = 16  # characters
@@ -36,6 +37,17 @@ class RepositoryIdentity(NamedTuple):
     @property
     def is_named(self) -> bool:
         return self.name != UNNAMED
+
+    def is_also(self, other: RepositoryIdentity) -> bool:
+        """Whether another identity is of this repository, whatever that was called then."""
+        if self.roots and other.roots:
+            return self.roots == other.roots
+        return self.name == other.name
+
+
+def of_head(head: Head) -> RepositoryIdentity:
+    """The repository whose runs a segment says that it holds."""
+    return RepositoryIdentity(head.repository, head.roots)
 
 
 def identify(repository: Repository, configured: str, remote: str = "") -> RepositoryIdentity:

@@ -12,7 +12,6 @@ from orchgate.git.call import common_dir
 from orchgate.git.store.reference import Store
 from orchgate.history import collect, git_store, query, repositories, segments, store
 from orchgate.history.objects.cached import caches
-from orchgate.history.repositories import RepositoryIdentity
 from orchgate.history.store import Loaded
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from orchgate.git.repository import Repository
     from orchgate.history.objects.cached import PartCache
     from orchgate.history.query import Runs
+    from orchgate.history.repositories import RepositoryIdentity
     from orchgate.history.store import Within
     from orchgate.report.values import MetricTrend, PipelineState, TaskState
     from orchgate.trends.changes import TrendChange
@@ -66,7 +66,7 @@ def _runs(
     loaded = store.load(source, source.names(store.since(since)))
     kept, problems = _of_stores(repository, identity, store.since(since))
     loaded = loaded.joined(kept)
-    found = [(RepositoryIdentity(one.head.repository, one.head.roots), list(one.runs)) for one in loaded.segments]
+    found = [(repositories.of_head(one.head), list(one.runs)) for one in loaded.segments]
     found.append((identity, list(collect.collect(repository.root, limit).runs.values())))
     if loaded.faults:
         what = f"{counted(len(loaded.faults), 'segment')} of the history cannot be read, and their runs do not count"

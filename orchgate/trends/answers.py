@@ -36,12 +36,6 @@ class TrendContext(NamedTuple):
     described: Mapping[str, str]
     problem: OrchgateError | None = None
 
-    def is_of(self, other: RepositoryIdentity) -> bool:
-        """Whether another identity is that of this repository."""
-        if self.identity.roots and other.roots:
-            return self.identity.roots == other.roots
-        return self.identity.name == other.name
-
 
 def known(repository: Repository, config: Config, identity: RepositoryIdentity) -> TrendContext:
     """What the clone at hand knows."""
@@ -79,7 +73,7 @@ class Answers(NamedTuple):
 
 def of_runs(runs: Sequence[Runs], here: TrendContext) -> Answers:
     """What runs answer, each of which is there once."""
-    ours = frozenset(one.repository.name for one in runs if here.is_of(one.repository))
+    ours = frozenset(one.repository.name for one in runs if here.identity.is_also(one.repository))
     lines = dict.fromkeys(ours, here.line) if here.line else {}
     found = tuple(streams.of_runs(runs, lines))
     changed = changes.of_streams(found)

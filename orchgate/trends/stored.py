@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from orchgate.history.query import Runs
-from orchgate.history.repositories import RepositoryIdentity
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.trends import answers, classes
 from orchgate.trends.classes import FlakyStage
@@ -20,11 +19,11 @@ TOGETHER = 10_000  # runs that are read, of all pipelines and classes of machine
 
 def of_database(database: DuckDBPyConnection, here: TrendContext) -> Answers:
     """What the runs laid out in a database show: those of this repository where there are some, else those of all."""
-    from orchgate.history.sql import newest
+    from orchgate.history.sql import newest, relations
 
-    every = [_identity(*row) for row in database.execute("SELECT DISTINCT label, identity FROM parts").fetchall()]
-    wanted = {one.name: one for one in [one for one in every if here.is_of(one)] or every}
-    lines = {label: here.line.places for label, one in wanted.items() if here.line and here.is_of(one)}
+    every = relations.repositories(database)
+    wanted = {one.name: one for one in [one for one in every if here.identity.is_also(one)] or every}
+    lines = {label: here.line.places for label, one in wanted.items() if here.line and here.identity.is_also(one)}
     found = newest.entries(database, sorted(wanted), lines, MOST_RUNS, TOGETHER)
     runs = [Runs(wanted[label], tuple(entries), {}) for label, entries in found]
     flaky = [
@@ -33,7 +32,3 @@ def of_database(database: DuckDBPyConnection, here: TrendContext) -> Answers:
         if label in wanted
     ]
     return answers.of_runs(runs, here)._replace(flaky=tuple(classes.flakiest(flaky)))
-
-
-def _identity(label: str, identity: str) -> RepositoryIdentity:
-    return RepositoryIdentity(label, identity if identity != label else None)

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from orchgate.metrics.lines import CostLine
 
     Order = tuple[int, float, str]
-    # Of a run: when it began, in seconds since 1970, its commit as far as it is known, the value, and its id.
-    StreamPoint = tuple["StreamKey", float, str | None, float, str]
 
 # The first one says it where several moved together: CPU time wavers least with what else the machine does.
 METRICS = ("cpu_seconds", "wall_seconds", "max_rss_bytes")
@@ -76,26 +74,8 @@ class Stream(NamedTuple):
     line: CommitLine | None
 
     def order(self, at: int) -> Order:
-        return _order(self.runs[at], self.line)
-
-
-def _order(run: RunPlace, line: CommitLine | None) -> Order:
-    return line.places.get(run.commit or "", -1) if line else 0, run.moment, run.run_id
-
-
-def of_points(points: Iterable[StreamPoint], lines: Mapping[str, CommitLine]) -> list[Stream]:
-    """Streams of values that come in any order; `lines` are those of repositories whose commits are known."""
-    found: dict[StreamKey, list[tuple[Order, RunPlace, float]]] = {}
-    for key, moment, commit, value, run_id in points:
-        line = lines.get(key.repository)
-        if LEAST < value < MOST and (line is None or commit in line.places):
-            run = RunPlace(moment, commit, run_id)
-            found.setdefault(key, []).append((_order(run, line), run, value))
-    streams = []
-    for key in sorted(found, key=told_order):
-        _, runs, values = zip(*sorted(found[key])[-MOST_RUNS:], strict=True)
-        streams.append(Stream(key, runs, values, lines.get(key.repository)))
-    return streams
+        run = self.runs[at]
+        return self.line.places.get(run.commit or "", -1) if self.line else 0, run.moment, run.run_id
 
 
 def told_order(key: StreamKey) -> tuple[object, ...]:

@@ -92,11 +92,11 @@ def _fetched(place: HistoryWorkspace, say: Say) -> Loaded:
 def _groups(identity: RepositoryIdentity, own: Collected, others: Loaded) -> dict[RepositoryIdentity, dict[str, Line]]:
     """Runs by the repository that they are of, each once, by id."""
     from orchgate.history import segments
-    from orchgate.history.repositories import RepositoryIdentity
+    from orchgate.history.repositories import of_head
 
     found = {identity: list(own.runs.values())}
     for one in others.segments:
-        found.setdefault(RepositoryIdentity(one.head.repository, one.head.roots), []).extend(one.runs)
+        found.setdefault(of_head(one.head), []).extend(one.runs)
     return {whose: segments.best(lines) for whose, lines in found.items()}
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from orchgate.history.objects.addresses import StoreAddress
     from orchgate.history.query import Runs
     from orchgate.history.repositories import RepositoryIdentity
-    from orchgate.history.segments import Head, Line
+    from orchgate.history.segments import Line
     from orchgate.history.store import Loaded
     from orchgate.trends.answers import Answers
 
@@ -203,7 +203,9 @@ def _answer(place: HistoryWorkspace, args: argparse.Namespace, lines: Sequence[s
 
 
 def _found(place: HistoryWorkspace, loaded: Loaded, own: Collected | None) -> Found:
-    found: Found = [(_identity(one.head), list(one.runs)) for one in loaded.segments]
+    from orchgate.history.repositories import of_head
+
+    found: Found = [(of_head(one.head), list(one.runs)) for one in loaded.segments]
     if own:
         found.append((_named_as(place.identity, (one for one, _ in found)), list(own.runs.values())))
     return found
@@ -225,12 +227,6 @@ def _named_as(own: RepositoryIdentity, known: Iterable[RepositoryIdentity]) -> R
     """This repository; one that nothing names is called as its runs are elsewhere."""
     others = [one for one in known if own.roots and one.roots == own.roots]
     return own if own.is_named else next(iter(others), own)
-
-
-def _identity(head: Head) -> RepositoryIdentity:
-    from orchgate.history.repositories import RepositoryIdentity
-
-    return RepositoryIdentity(head.repository, head.roots)
 
 
 def _loaded(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> tuple[Loaded, Collected | None, str]:

@@ -39,11 +39,7 @@ def unpacked(folder: str, pack: str, commits: Sequence[str], environ: Mapping[st
 
     Raises OrchgateError.
     """
-    files.make_folders(folder)
-    bound = {**scrubbed(environ), "GIT_DIR": folder, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
-    git = Git(folder, bound, NO_HOOKS)
-    kind = "sha1" if len(commits[0]) == _SHA1 else "sha256"
-    git("init", "--quiet", "--bare", f"--object-format={kind}", "--template=")
+    bound, git = _bare(folder, len(commits[0]), environ)
     # Before the pack: whoever looks for the parents of these commits is told that there are none.
     files.create(os.path.join(folder, "shallow"), "".join(f"{one}\n" for one in dict.fromkeys(commits)).encode("ascii"))
     files.make_folders(os.path.join(folder, "objects", "pack"))
@@ -51,6 +47,16 @@ def unpacked(folder: str, pack: str, commits: Sequence[str], environ: Mapping[st
     os.replace(pack, inside)
     git("index-pack", inside)
     return open_repository(folder, bound)
+
+
+def _bare(folder: str, id_digits: int, environ: Mapping[str, str]) -> tuple[dict[str, str], Git]:
+    """An empty repository that no configuration of this machine reaches, and its git. Raises OrchgateError."""
+    files.make_folders(folder)
+    bound = {**scrubbed(environ), "GIT_DIR": folder, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+    git = Git(folder, bound, NO_HOOKS)
+    kind = "sha1" if id_digits == _SHA1 else "sha256"
+    git("init", "--quiet", "--bare", f"--object-format={kind}", "--template=")
+    return bound, git
 
 
 class CommitHistory(NamedTuple):
@@ -77,11 +83,7 @@ def restored(folder: str, pack: str, sent: CommitHistory, environ: Mapping[str, 
 
     Raises OrchgateError.
     """
-    bound = {**scrubbed(environ), "GIT_DIR": folder, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
-    files.make_folders(folder)
-    git = Git(folder, bound, NO_HOOKS)
-    kind = "sha1" if sent.id_digits == _SHA1 else "sha256"
-    git("init", "--quiet", "--bare", f"--object-format={kind}", "--template=")
+    _, git = _bare(folder, sent.id_digits, environ)
     if sent.shallow:
         files.replace(os.path.join(folder, "shallow"), "".join(f"{one}\n" for one in sent.shallow).encode("ascii"))
     inside = os.path.join(folder, "objects", "pack", "pack-sent.pack")

@@ -16,7 +16,7 @@ from orchgate.errors import OrchgateError
 from orchgate.history import parquet_rows
 from orchgate.history.entries import NEVER, VERSION, HistoryEntry, encode, refusal
 from orchgate.history.parquet import COLUMNS, quoted
-from orchgate.history.repositories import RepositoryIdentity, labels
+from orchgate.history.repositories import RepositoryIdentity, labels, of_head
 from orchgate.history.sql.bounds import interruptible
 from orchgate.lib.forks import cores
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
@@ -94,9 +94,9 @@ def lock(database: DuckDBPyConnection, paths: Iterable[str]) -> None:
 def lay(database: DuckDBPyConnection, parts: Sequence[GoodPart]) -> None:
     """Makes `laid`: all rows, with `part`, `label` and `identity`, by which a run is known together with its id."""
     ordered = sorted(parts, key=lambda part: sorted(part.columns))
-    known = labels(_identity(part) for part in ordered)
+    known = labels(of_head(part.head) for part in ordered)
     database.execute("CREATE TEMP TABLE parts (part BIGINT, label VARCHAR, identity VARCHAR)")
-    found = [known[_identity(part)] for part in ordered]
+    found = [known[of_head(part.head)] for part in ordered]
     for at in range(0, len(found), _INSERTED):
         some = found[at : at + _INSERTED]
         database.execute(
@@ -109,10 +109,6 @@ def lay(database: DuckDBPyConnection, parts: Sequence[GoodPart]) -> None:
         )
     union = " UNION ALL ".join(reads(ordered)) or _nothing()
     database.execute(f"CREATE TEMP VIEW laid AS SELECT * FROM ({union}) JOIN parts USING (part)")
-
-
-def _identity(part: GoodPart) -> RepositoryIdentity:
-    return RepositoryIdentity(part.head.repository, part.head.roots)
 
 
 def repositories(database: DuckDBPyConnection) -> list[RepositoryIdentity]:
