@@ -487,6 +487,20 @@ def on_terminal(repo: Repo, *words: str) -> list[str]:
 
 
 @pytest.mark.slow
+def test_rows_of_every_name_fit_80_columns_and_weeks_stay_whole(repo: Repo) -> None:
+    stage = {"id": "unit-tests-of-all", "status": "succeeded", "metrics": {"instructions": 1}}
+    repo.commit("start", {".gitignore": "/.runs/\n", "orchgate.toml": 'history.repository = "a-group/a-repository"\n'})
+    write_lines(repo, [line(run, stages=[stage]) for run in (1, 3 * 3600)])
+    names = "repository,month,week,task,pipeline,stage,machine"
+
+    for by in (names, f"{names},counter"):
+        shown = on_terminal(repo, "history", "show", "--by", by)
+
+        assert max(map(len, shown)) <= 80
+        assert all("2026-03  2026-W" in row and "…" not in row.split()[2] for row in shown[2:4])
+
+
+@pytest.mark.slow
 def test_benchmarks_are_told_apart_where_there_are_80_columns(repo: Repo) -> None:
     called = [
         f"tests/benchmarks/test_documents.py::test_reading_of_many_documents_at_once[large-{number}]"

@@ -69,6 +69,8 @@ _LAST = "last end (UTC)"
 _LEAST_FIRST = (_LAST, "cpu p90", "max RSS", "wall p90", "flaky", "cpu", "most", "least", "p90")
 _NEWEST = 52  # weeks that are drawn
 _LARGE = 1e15  # a figure with more digits is told by its size
+_LEAST_WIDTH = 4  # of a column of names, where there is no room
+_DATES = ("month", "week")  # whose beginnings are the same
 _LEAST_NAME = 24  # characters of a benchmark's name that are shown
 _NONE = "-"
 _HERE = "this clone"
@@ -272,7 +274,8 @@ def _print(shown: Shown, by: Sequence[str]) -> None:
     width = screen.here().width
     table += [[*(_named(row[name], name, width) for name in names), *_cells(row, columns)] for row in shown.rows]
     kept = screen.narrowed(table, width, _LEAST_FIRST, 2)
-    fitted = screen.fitted(kept, width and width - 2, dict.fromkeys(range(len(names)), 8))
+    shrinking = {at: _LEAST_WIDTH for at, name in enumerate(names) if name not in _DATES}
+    fitted = screen.fitted(kept, width and width - 2, shrinking)
     for cells in aligned(fitted, range(len(names), len(fitted[0]))):
         sys.stdout.write("  " + "  ".join(cells).rstrip() + "\n")
 
