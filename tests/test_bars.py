@@ -91,7 +91,14 @@ def test_an_axis_holds_the_limits_and_what_is_usual() -> None:
 
     assert screen.reach(usual) >= 0.05
     assert screen.reach([*usual, Interval(300.0, limit=0.05)]) < 1
+    assert screen.reach([*usual, Interval(0.0, 0.0, 0.0, 16.0)]) < 1
     assert screen.reach([Interval(inf), Interval(nan)]) == 0
+
+
+def test_the_ends_of_an_axis_are_plain_numbers() -> None:
+    ends = [next(table._drawn([Interval(change)], 31, screen.PLAIN)).split() for change in (0.0123, 0.5, 15.5)]
+
+    assert ends == [["-1.2%", "0", "+1.2%"], ["-50%", "0", "+50%"], ["-1,600%", "0", "+1,600%"]]
 
 
 def test_columns_are_cut_to_the_terminal_the_widest_first() -> None:

@@ -47,7 +47,7 @@ def _lines(table: Sequence[Sequence[str]], drawn: Sequence[str], *, in_numbers: 
 def _drawn(changes: Sequence[screen.Interval], cells: int, seen: Screen) -> Iterator[str]:
     """The ends of the axis, which is the same for all, and each change."""
     most = screen.reach(changes)
-    left, right = (f"{end * 100:+.2g}%" for end in (-most, most))
+    left, right = (f"{float(f'{end * 100:.2g}'):+,.10g}%" for end in (-most, most))
     yield f"{left}{'0':^{max(1, cells - len(left) - len(right))}}{right}" if cells and most else ""
     yield from (screen.interval(one, most, cells, seen.glyphs) if most else "" for one in changes)
 

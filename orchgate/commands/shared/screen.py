@@ -81,13 +81,20 @@ class Interval(NamedTuple):
     limit: float | None = None
 
 
+_FAR = 10  # times the limit in the middle
+
+
 def reach(intervals: Iterable[Interval]) -> float:
-    """How far an axis for some intervals goes to both sides: they are on it, unless one is far beyond the rest."""
+    """How far an axis for some intervals goes to both sides: they and their limits are on it.
+
+    What is far beyond the rest is not: beside it, nothing could be told apart.
+    """
     ends = [
         max((abs(value) for value in one[:3] if value is not None and isfinite(value)), default=0.0)
         for one in intervals
     ]
-    limits = [abs(one.limit) for one in intervals if one.limit is not None and isfinite(one.limit)]
+    limits = sorted(abs(one.limit) for one in intervals if one.limit is not None and isfinite(one.limit))
+    limits = [limit for limit in limits if limit <= _FAR * limits[len(limits) // 2]]
     usual = sorted(ends)[len(ends) // 2] if ends else 0.0
     return max([min(max(ends, default=0.0), 4 * usual + 2 * max(limits, default=0.0)), *(1.25 * one for one in limits)])
 
