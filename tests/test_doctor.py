@@ -136,6 +136,19 @@ def test_a_configuration_that_cannot_be_read_is_to_be_fixed(gated: Repo, capsys:
 
 
 @pytest.mark.slow
+def test_a_history_that_cannot_be_pushed_is_said(gated: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    found = []
+    for to in ("gti", "./nowhere", "git"):
+        gated.commit(to, {"orchgate.toml": f'history.to = "{to}"\n'})
+        found.append(
+            [(one[0], one[1].partition(str(gated.root))[2] or one[1]) for one in of(examined(capsys), "history")]
+        )
+
+    nowhere = [("advice", "/nowhere is not there, or not a directory")]
+    assert found == [[("advice", "history.to: 'gti': there is no such store")], nowhere, []]
+
+
+@pytest.mark.slow
 def test_a_clock_behind_the_newest_commit_is_to_be_fixed(gated: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     late = {"GIT_COMMITTER_DATE": "2099-01-01T00:00:00Z"}
     gated.git("commit", "--quiet", "--no-verify", "--allow-empty", "-m", "later", env=late)

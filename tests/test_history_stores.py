@@ -322,6 +322,8 @@ HIDDEN = "hunter2-SECRET"
         "s3:///x",
         "s3://bucket/a/../b",
         "gti",
+        "s3:bucket",
+        f"S3:/{HIDDEN}",
     ],
 )
 def test_addresses_that_are_none_are_refused_and_never_printed(text: str) -> None:
@@ -370,6 +372,28 @@ def test_the_store_that_the_default_branch_names_is_used(made: Clones, shared: s
 
     assert told(made.one, "push")["sent_run_count"] == 1
     assert len(parts(shared)) == 1
+
+
+def test_a_slash_too_few_is_no_folder() -> None:
+    with pytest.raises(UsageError) as refused:
+        addresses.parse("s3:/bucket/x", "/here")
+
+    assert refused.value.hint == "write s3://bucket or s3://bucket/prefix"
+
+
+def test_a_store_that_the_configuration_misspells_is_told_by_its_key(made: Clones) -> None:
+    made.one.write("orchgate.toml", 'history.to = "gti"\n')
+
+    assert told(made.one, "push", code=2)["error"]["message"] == "history.to: 'gti': there is no such store"
+
+
+def test_a_push_of_nothing_says_what_records_a_run(made: Clones, shared: str) -> None:
+    for to in ("git", shared):
+        notes = told(made.one, "push", "--to", to)["notes"]
+        assert [note.rpartition(": ")[2] for note in notes] == ["nothing to send", NEXT]
+
+
+NEXT = "orchgate run PIPELINE --task ID records a run"
 
 
 def test_a_store_that_only_this_branch_names_is_not_used(made: Clones, shared: str) -> None:

@@ -37,7 +37,10 @@ EXAMPLES = (
     "orchgate metrics --task 0001-faster-start --output-format json",
     "orchgate metrics --from s3://bucket/history --scheduler tcp://10.0.0.5:8786",
 )
-EXIT_CODES = {0: "shown", 3: "the metrics of a task cannot be read, or their snapshot not be written"}
+EXIT_CODES = {
+    0: "shown",
+    3: "metrics cannot be read or their snapshot not be written; with --from, a server, a part or a worker failed",
+}
 VERSION = 1
 KIB = 1 << 10
 MIB = 1 << 20

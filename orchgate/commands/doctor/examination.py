@@ -10,7 +10,7 @@ from orchgate.commands.init import hooks, runners
 from orchgate.commands.init.edits import is_executable
 from orchgate.commands.shared import work_tree
 from orchgate.config.source import unread_edit
-from orchgate.errors import OrchgateError
+from orchgate.errors import OrchgateError, UsageError
 from orchgate.gate import session
 from orchgate.git import scope
 from orchgate.git.call import OLDEST, git_version
@@ -75,6 +75,7 @@ def facts(*, noise: bool) -> Iterator[Fact]:
                 ("hooks", _hooks),
                 ("base", _base),
                 ("configuration", _configuration),
+                ("history", _history),
                 ("clock", _clock),
             ):
                 yield from _tried(topic, lambda look=look: look(repository))  # type: ignore[misc]
@@ -287,6 +288,31 @@ def _evidence(ctx: Context) -> Iterator[Fact]:
         yield advice("evidence", f"{missing[0]}{more}: pinned, and not on this disk", "orchgate evidence fetch")
     else:
         yield ok("evidence", f"{counted(len(lock.pins), 'pinned artifact')}, all on this disk")
+
+
+def _history(repository: Repository) -> Iterator[Fact]:
+    """Whether runs can be pushed to another store than git, where one is configured."""
+    if not repository.root:
+        return
+    from orchgate.commands.history import workspace
+    from orchgate.config.load import load_work_tree
+
+    try:
+        config = load_work_tree(repository.root)
+    except OrchgateError:  # said already
+        return
+    if config.history.to == "git":
+        return
+    try:
+        where = workspace.configured_store(repository, config)
+        workspace.require_extra()
+    except UsageError as error:
+        yield advice("history", error.message, error.hint)
+        return
+    if os.path.isabs(str(where)) and not os.path.isdir(str(where)):
+        yield advice("history", f"{where} is not there, or not a directory", "make it, or mount the disk it is on")
+    else:
+        yield ok("history", f"runs are shared by {where} (history.to)")
 
 
 def _clock(repository: Repository) -> Iterator[Fact]:

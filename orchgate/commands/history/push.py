@@ -73,6 +73,8 @@ def _push(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Histor
         done = list(_push_to_remote(place, str(remote), args.timeout, request))
     problems = [*workspace.kept_out(own), *workspace.faults_of(others.faults), *_withheld(secrets)]
     workspace.say_problems(problems, say)
+    if not (problems or any(groups.values())):
+        say("  hint: orchgate run PIPELINE --task ID records a run")
     verdict = Verdict.FAIL if secrets else Verdict.BROKEN if own.unreadable or others.faults else Verdict.PASS
     number = sum(map(len, groups.values()))
     added = HistoryOutcome(verdict, remote, number, is_dry_run=args.dry_run, problems=tuple(problems))
@@ -161,7 +163,10 @@ def _told(sent: Sent, where: str, request: _Request, races: int = 0) -> HistoryO
     also = f", {sent.stored:,} were there" if sent.stored else ""
     raced = f"; another push came first {races} times" if races else ""
     what = f"{counted(sent.runs, 'run')} in {counted(sent.segments, 'segment')} ({sent.bytes:,} bytes)"
-    request.say(f"would send {what} to {where}{also}" if request.dry_run else f"{where}: {what} sent{also}{raced}")
+    if not (sent.runs or sent.stored):
+        request.say(f"{where}: nothing to send")
+    else:
+        request.say(f"would send {what} to {where}{also}" if request.dry_run else f"{where}: {what} sent{also}{raced}")
     return HistoryOutcome(
         sent_run_count=sent.runs,
         stored_run_count=sent.stored,

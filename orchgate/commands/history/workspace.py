@@ -67,29 +67,36 @@ def own_runs(place: HistoryWorkspace) -> Collected:
 
 
 def address(place: HistoryWorkspace, given: str) -> StoreAddress | None:
-    """Which store is meant; None for the reference of a remote. Raises UsageError, ConfigError.
+    """Which store is meant; None for the reference of a remote. Raises UsageError, ConfigError."""
+    from orchgate.history.objects import addresses
+
+    return addresses.parse(given, os.getcwd()) if given else configured_store(place.repository, place.config)
+
+
+def configured_store(repository: Repository, config: Config) -> StoreAddress | None:
+    """That of `history.to`; None for the reference of a remote. Raises UsageError, ConfigError.
 
     The configuration is that of what is judged, which must not say by itself where runs go and what is read: an
     address in it counts as the default branch has it.
     """
     from orchgate.history.objects import addresses
 
-    if given:
-        return addresses.parse(given, os.getcwd())
-    named = place.config.history.to
-    found = addresses.parse(named, place.root)
-    if found is not None and named != _of_default_branch(place):
+    named = config.history.to
+    try:
+        found = addresses.parse(named, repository.root)
+    except UsageError as error:
+        raise UsageError(f"history.to: {error.message}", error.hint) from None
+    if found is not None and named != _of_default_branch(repository):
         hint = "the store can be named, if you trust it: --to URL, or --from URL"
         raise UsageError("history.to is another store than the default branch says, so it was not used", hint)
     return found
 
 
-def _of_default_branch(place: HistoryWorkspace) -> str:
+def _of_default_branch(repository: Repository) -> str:
     from orchgate.config.branches import wishes
     from orchgate.config.load import load
     from orchgate.git.base import JudgedBranch, default_tip
 
-    repository = place.repository
     try:
         tip = default_tip(repository, JudgedBranch(repository.branch), wishes(repository)).commit
         return load(repository.looked_up(tip)).history.to

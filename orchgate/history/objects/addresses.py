@@ -51,6 +51,9 @@ def parse(text: str, beside: str) -> StoreAddress | None:
 
 
 def _folder(text: str, beside: str) -> StoreAddress:
+    scheme, colon, _ = text.partition(":")
+    if colon and scheme.lower() in BUCKETS:
+        raise _none(scheme.lower())
     if "/" not in text and text not in (".", ".."):
         shown = text[:40] if text.isprintable() else "that"
         raise UsageError(f"{shown!r}: there is no such store", f"a folder is written with a slash: ./{shown}")
@@ -68,10 +71,14 @@ def _bucket(scheme: str, rest: str) -> StoreAddress:
         )
     folders = [one for one in path.split("/") if one]
     if _BUCKET.fullmatch(bucket) is None or any(one in (".", "..") or not _FOLDER.fullmatch(one) for one in folders):
-        raise UsageError(
-            f"the address of the {scheme} store is none", f"write {scheme}://bucket or {scheme}://bucket/prefix"
-        )
+        raise _none(scheme)
     return StoreAddress(scheme, bucket, "/".join(folders))
+
+
+def _none(scheme: str) -> UsageError:
+    return UsageError(
+        f"the address of the {scheme} store is none", f"write {scheme}://bucket or {scheme}://bucket/prefix"
+    )
 
 
 def is_true(environ: Mapping[str, str], name: str) -> bool:
