@@ -36,6 +36,24 @@ def test_a_step_is_found_ten_runs_later(change: float, seed: int) -> None:
     assert found.change == pytest.approx(change, abs=0.02)
 
 
+def test_a_step_is_found_in_noise_that_nothing_but_chance_explains() -> None:
+    """5 % where single runs scatter by 2 %: within 30 runs that is ten standard errors."""
+    found = [find(step(400, 30, 0.05, spread=0.02, seed=seed)) for seed in range(20)]
+
+    assert sum(any(abs(one.index - 400) <= 5 for one in each) for each in found) >= 16
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.6])
+def test_none_is_found_where_each_run_resembles_the_one_before(keep: float) -> None:
+    for seed in range(20):
+        values, level = [], 0.0
+        for value in noise(500, spread=0.02, seed=seed):
+            level = keep * level + math.log(value)
+            values.append(math.exp(level))
+
+        assert find(values) == ()
+
+
 def test_two_steps_are_two_points() -> None:
     values = [value * (1.05 if 100 <= run < 200 else 1) for run, value in enumerate(noise(300))]
 

@@ -6,6 +6,9 @@ moves without a reason: at every place the level of the runs after it is compare
 change point is one where they lie nearly twice as far apart as at any other place, beyond what the noise on the spot
 explains, and by enough to matter. A slow drift moves all places alike, so it is none.
 
+Where a stream moves no further than runs would that do not depend on each other, their noise is all that a change has
+to exceed, and a smaller one is seen.
+
 A level is the mean of the faster half of some runs, without the very fastest: what a machine can do shows in them, and
 what its neighbours did in the slow ones. Values count by their logarithms, and in parts of the middle one where some
 are not above zero. bench/accuracy/points.py says how often all this is wrong.
@@ -20,7 +23,7 @@ from orchgate.lib.text import median
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 SMALLEST = 0.02  # a fraction: what changes by less does not matter
 CHUNK = 500  # runs that are judged together: what a stream did earlier says little about how it moves now
@@ -32,6 +35,12 @@ _LEAST = 1.0  # windows, below which nothing is said
 _MANY = 4  # changes in a chunk; with twice as many, twice as much is asked for
 _MOST = 10
 _LIKELY = 4.0  # logarithms of a likelihood
+_SURE = 5.5  # standard errors, of runs that do not depend on each other
+_ALONE = 1.5  # standard errors that moves have, beyond which runs do depend on each other
+_AT_MOST = 1.7  # the same, by the window that sees most of it
+_SCATTER = 0.04  # of single runs: what scatters by more is from a machine whose level moves by itself
+_BLOCK = 20  # runs that say how far single ones scatter
+_LONE = 3  # changes, of runs that do not depend on each other
 _FAR = 1e6  # times the middle value: further away is as far
 _DEVIATION = 1.2533  # standard deviations in a mean deviation, of normal noise
 
@@ -63,6 +72,19 @@ class _Window(NamedTuple):
     sure: float  # standard errors
 
 
+class _Noise(NamedTuple):
+    """How far a stream moves by a window: `error` is what noise explains, `usual` how often that much all others are.
+
+    `found` are the places beyond it.
+    """
+
+    moves: Sequence[float]
+    window: _Window
+    error: float
+    usual: float
+    found: Sequence[int]
+
+
 class _Jump(NamedTuple):
     place: int
     size: float
@@ -72,6 +94,7 @@ class _Jump(NamedTuple):
 
 _TEN = _Window(10, 30, 6.5)
 _WINDOWS = (_Window(8, 16, 8.0), _TEN, _Window(20, 40, 10.0), _Window(40, 80, 8.0))
+_QUIET = (_TEN, _Window(10, 90, _SURE), *_WINDOWS[2:])  # of runs that do not depend on each other
 
 
 def find(values: Sequence[float | None], smallest: float = SMALLEST) -> tuple[ChangePoint, ...]:
@@ -96,9 +119,9 @@ def find(values: Sequence[float | None], smallest: float = SMALLEST) -> tuple[Ch
 
 
 def smallest_visible(values: Sequence[float | None], smallest: float = SMALLEST) -> float | None:
-    """The least change, as a fraction, that would most likely be found within ten runs of these; None for too few.
+    """The change, as a fraction, that would most likely be found within ten runs of these, if not a smaller one.
 
-    It follows from how far this stream moves without a reason, and holds nine times in ten.
+    None for too few runs. It follows from how far this stream moves without a reason, and holds nine times in ten.
     """
     levels = _levels([float(value) for value in values if value is not None and isfinite(value)])[-CHUNK:]
     moves = _moves(levels, _TEN)
@@ -134,14 +157,14 @@ def _starts(runs: int) -> Iterator[int]:
 
 def _jumps(levels: Sequence[float], start: int, least: float) -> Iterator[_Jump]:
     chunk = levels[start : start + CHUNK]
-    for window in _WINDOWS:
-        for jump in _clear(chunk, window, least):
-            yield jump._replace(place=jump.place + start)
+    moves = {window: _moves(chunk, window) for window in {*_WINDOWS, *_QUIET}}
+    found = [jump for window in _WINDOWS for jump in _clear(chunk, moves[window], window, least)]
+    for jump in (*found, *_beyond_noise(chunk, [(moves[window], window) for window in _QUIET], least)):
+        yield jump._replace(place=jump.place + start)
 
 
-def _clear(levels: Sequence[float], window: _Window, least: float) -> list[_Jump]:
+def _clear(levels: Sequence[float], moves: Sequence[float], window: _Window, least: float) -> list[_Jump]:
     """The furthest places of a chunk, as many as stand out from all the others."""
-    moves = _moves(levels, window)
     others = [True] * len(moves)
     found: list[_Jump] = []
     clear: list[_Jump] = []
@@ -154,6 +177,52 @@ def _clear(levels: Sequence[float], window: _Window, least: float) -> list[_Jump
         if ratio >= 1:
             clear = [jump._replace(clear=max(ratio, jump.clear)) for jump in found]
     return clear
+
+
+def _beyond_noise(
+    levels: Sequence[float], moves: Iterable[tuple[Sequence[float], _Window]], least: float
+) -> Iterator[_Jump]:
+    """The places of a chunk that noise does not explain, where it explains all others."""
+    scatter = _scatter(levels)
+    if not 0 < scatter <= _SCATTER:
+        return
+    seen = [_noise(some, window, scatter) for some, window in moves if some]
+    if any(one.usual > _AT_MOST for one in seen if one.usual < inf) or any(len(one.found) > _LONE for one in seen):
+        return
+    for one in seen:
+        for offset in one.found if one.usual <= _ALONE else ():
+            place = offset + one.window.before
+            error = max(one.error, _error(levels, place, one.window))
+            ratio = abs(one.moves[offset]) / max(_SURE * max(one.usual, 1.0) * error, least)
+            if ratio >= 1:
+                # Noise of this kind reaches that far seldom, and further far less often.
+                yield _Jump(place, one.moves[offset], ratio**3, one.window)
+
+
+def _scatter(levels: Sequence[float]) -> float:
+    """How far single runs do from their neighbours."""
+    blocks = [_deviation(levels[start : start + _BLOCK]) for start in range(0, len(levels) - _BLOCK + 1, _BLOCK)]
+    return median(blocks) if blocks else 0.0
+
+
+def _noise(moves: Sequence[float], window: _Window, scatter: float) -> _Noise:
+    """Endless where few other places are left to say how far they move."""
+    error = scatter * sqrt(1 / window.after + 1 / window.before)
+    others = [True] * len(moves)
+    found: list[int] = []
+    for size, offset in sorted((-abs(move), offset) for offset, move in enumerate(moves)):
+        if -size < _SURE * error or len(found) > _LONE:
+            break
+        if others[offset]:
+            low, high = max(offset - window.after, 0), offset + window.before
+            others[low:high] = [False] * len(others[low:high])
+            found.append(offset)
+    left = [move for move, other in zip(moves, others, strict=True) if other]
+    windows = len(left) / (window.after + window.before / 4)
+    if windows < 2 * _LEAST:
+        return _Noise(moves, window, error, inf, found)
+    usual = sqrt(sum([move * move for move in left]) / len(left)) / error * (1 + 0.5 / windows)
+    return _Noise(moves, window, error, usual, found)
 
 
 def _moves(levels: Sequence[float], window: _Window) -> list[float]:
