@@ -189,6 +189,7 @@ def test_a_query_without_end_ends_by_its_limits() -> None:
         answered("SELECT list(range) FROM range(1000000000)")
 
 
+@pytest.mark.slow
 def test_a_query_that_takes_more_memory_goes_to_disk() -> None:
     assert answered("SELECT count(DISTINCT hash(range)) FROM range(20000000)", memory="150MB").rows == [[20_000_000]]
 

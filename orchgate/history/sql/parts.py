@@ -48,6 +48,7 @@ _TOGETHER, _OF_ONE_PROCESS = 200, 2_000  # parts that are asked about at once
 MOST_COUNT = 1 << 32  # see `lines.Count`
 _USUAL_SECONDS = 2  # of CPU, for a part of full size; one may take more
 _MOST_KNOWN = 256 << 20  # bytes of what is kept
+_CONTRADICTS = "says otherwise of a run than its rows do"
 _TYPES = {column.name: column.type for column in COLUMNS}
 
 
@@ -142,22 +143,40 @@ def _keep(kept: str, known: Mapping[str, KnownPart]) -> None:
 
 def _asked(fresh: Mapping[str, str], scratch: str) -> Iterator[tuple[str, GoodPart | SegmentFault]]:
     names = sorted(fresh)
+    unsure = []
     for at in range(0, len(names), _OF_ONE_PROCESS):
-        yield from _by_process([(name, fresh[name]) for name in names[at : at + _OF_ONE_PROCESS]], scratch)
+        for name, part in _by_process([(name, fresh[name]) for name in names[at : at + _OF_ONE_PROCESS]], scratch):
+            if part:
+                yield name, part
+            else:
+                unsure.append(name)
+    for read in PARQUET.parsed((name, _content(fresh[name])) for name in unsure) if unsure else ():
+        yield read.name, read if isinstance(read, SegmentFault) else SegmentFault(read.name, _CONTRADICTS)
 
 
-def _by_process(some: Sequence[Named], scratch: str) -> Iterator[tuple[str, GoodPart | SegmentFault]]:
-    """What a process finds out that ends when a part is made to end it; halves them until that one is alone."""
+def _content(path: str) -> bytes | OrchgateError:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        return OrchgateError(f"cannot be read: {error.strerror}")
+
+
+def _by_process(some: Sequence[Named], scratch: str) -> Iterator[tuple[str, GoodPart | None]]:
+    """What a process finds out that ends when a part is made to end it; halves them until that one is alone.
+
+    None for each that is not plainly good.
+    """
     argv = (sys.executable, "-P", "-m", "orchgate.history.sql.parts", scratch)
     done = process.run(argv, input=json.encode(some))
     if done.code == 0:
         for (name, path), told in zip(some, _decode_told(done.stdout), strict=True):
-            yield name, GoodPart(path, told.head, frozenset(told.columns)) if told else _why(name, path)
+            yield name, GoodPart(path, told.head, frozenset(told.columns)) if told else None
     elif len(some) > 1:
         yield from _by_process(some[: len(some) // 2], scratch)
         yield from _by_process(some[len(some) // 2 :], scratch)
     else:
-        yield some[0][0], _why(*some[0])
+        yield some[0][0], None
 
 
 def main(scratch: str) -> None:
@@ -193,13 +212,6 @@ def _of_some(database: DuckDBPyConnection, some: Sequence[Named]) -> Iterator[Go
             yield None
         return
     yield from found
-
-
-def _why(name: str, path: str) -> SegmentFault:
-    """Why a part does not count that is not plainly good."""
-    with open(path, "rb") as file:
-        (read,) = PARQUET.parsed([(name, file.read())])
-    return read if isinstance(read, SegmentFault) else SegmentFault(name, "says otherwise of a run than its rows do")
 
 
 def _parts(database: DuckDBPyConnection, some: Sequence[Named]) -> Iterator[GoodPart | None]:
