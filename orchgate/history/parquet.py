@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MEMORY = "512MB"  # that DuckDB may use, by default
 HEAD = "orchgate"  # the key of the head in the metadata
-_ROOM = "make room, or name another folder by TMPDIR"
+ROOM = "make room, or name another folder by TMPDIR"
 _GROUP = 122_880  # rows
 _ENTRIES = 2_000  # that are handed over at once
 _TEXT, _WHOLE, _REAL, _YES, _TEXTS = "VARCHAR", "BIGINT", "DOUBLE", "BOOLEAN", "VARCHAR[]"
@@ -133,20 +133,27 @@ def _structure() -> Mapping[str, object]:
     return {**named, **of, **times, **cost, **own, "stages": [stage], "benchmarks": [benchmark]}
 
 
+def settings(folder: str, memory: str, threads: int) -> dict[str, str | bool | int | float | list[str]]:
+    """Of a database that fetches and loads no extension, knows no value of Python, and puts into a folder what is more.
+
+    How DuckDB is opened wherever it is.
+    """
+    return {
+        "threads": threads,
+        "memory_limit": memory,
+        "temp_directory": os.path.join(folder, "duckdb"),
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "allow_community_extensions": False,
+        "python_enable_replacements": False,
+    }
+
+
 def connected(folder: str, memory: str = MEMORY) -> DuckDBPyConnection:
     """A database in memory that sees one folder and nothing else, and neither fetches nor loads an extension."""
     import duckdb
 
-    database = duckdb.connect(
-        config={
-            "threads": 1,
-            "memory_limit": memory,
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "allow_community_extensions": False,
-            "temp_directory": os.path.join(folder, "duckdb"),
-        }
-    )
+    database = duckdb.connect(config=settings(folder, memory, threads=1))
     database.execute("SET TimeZone = 'UTC'")
     database.execute("SET allowed_directories = [$folder]", {"folder": folder})
     database.execute("SET enable_external_access = false")
@@ -160,7 +167,7 @@ def scratch() -> Iterator[str]:
     try:
         folder = tempfile.mkdtemp(prefix="orchgate-")
     except OSError as error:
-        raise OrchgateError(f"cannot write temporary files: {error.strerror}", _ROOM) from error
+        raise OrchgateError(f"cannot write temporary files: {error.strerror}", ROOM) from error
     try:
         yield folder
     finally:
@@ -180,7 +187,7 @@ def written(head: Head, lines: Sequence[Line]) -> bytes:
             with open(path, "rb") as file:
                 return file.read()
         except (OSError, duckdb.IOException) as error:
-            raise OrchgateError(f"cannot write {path}: the disk is full, or broken", _ROOM) from error
+            raise OrchgateError(f"cannot write {path}: the disk is full, or broken", ROOM) from error
 
 
 def _fill(database: DuckDBPyConnection, head: Head, lines: Iterable[bytes]) -> None:

@@ -13,7 +13,7 @@ import signal
 import sys
 
 from orchgate.errors import OrchgateError
-from orchgate.history.parquet import scratch, written
+from orchgate.history.parquet import ROOM, scratch, written
 from orchgate.history.parquet_rows import LENGTH, LINES
 from orchgate.history.segments import MOST_RUNS, SPLIT_BYTES, SegmentFault, SegmentFormat, SegmentLimits, parse
 from orchgate.lib import process
@@ -46,9 +46,7 @@ class PartReader:
             with open(path, "wb") as file:
                 file.write(content)
         except OSError as error:
-            raise OrchgateError(
-                f"cannot write {path}: {error.strerror}", "make room, or name another folder by TMPDIR"
-            ) from error
+            raise OrchgateError(f"cannot write {path}: {error.strerror}", ROOM) from error
         try:
             return self._answer(os.path.basename(path))
         finally:

@@ -31,7 +31,7 @@ from orchgate.lib.typed import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from typing import Any
+    from typing import IO, Any
 
     from duckdb import DuckDBPyConnection
 
@@ -168,6 +168,9 @@ def selected(columns: Mapping[str, str]) -> str:
     return ", ".join(f"epoch_us({sql})" if _TYPES[name] == TIME else sql for name, sql in columns.items())
 
 
+SELECTED = selected({name: f'"{name}"' for name in _TYPES})
+
+
 def entries_of(rows: Iterable[Sequence[Any]]) -> list[HistoryEntry] | str:
     """Rows in their order as runs, or why they are none."""
     found: list[HistoryEntry] = []
@@ -210,8 +213,8 @@ def _run(values: Sequence[Any]) -> HistoryEntry:
         dirty=row["dirty"] or False,
         foreign=row["is_foreign"] or False,
         machine=row["machine"],
-        started_at=_moment(row["started_at"]),
-        completed_at=None if row["completed_at"] is None else _moment(row["completed_at"]),
+        started_at=moment(row["started_at"]),
+        completed_at=None if row["completed_at"] is None else moment(row["completed_at"]),
         resumes=row["resumes"] or 0,
         status=row["status"],
         away_seconds=row["away_seconds"],
@@ -239,10 +242,24 @@ def _cost(row: Sequence[Any]) -> dict[str, Any]:
     return found
 
 
-def _moment(microseconds: int | None) -> datetime:
+def moment(microseconds: int | None) -> datetime:
+    """A moment by the microseconds since 1970. Raises ValueError, OverflowError for what is none."""
     if microseconds is None:  # a run that began never, or not within the years that there are
         raise ValueError
     return _BEGIN + timedelta(microseconds=microseconds)
+
+
+def answering() -> IO[bytes]:
+    """Bounds the memory of this process, which decodes what anybody may have written; where its answers go."""
+    import os
+    import resource
+
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever else is printed is no answer
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(ValueError, OSError):  # macOS has no such bound
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    return answers
 
 
 def main(folder: str) -> None:
@@ -251,11 +268,7 @@ def main(folder: str) -> None:
     import resource
     import sys
 
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever else is printed is no answer
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with contextlib.suppress(ValueError, OSError):  # macOS has no such bound
-        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    answers = answering()
     with connected(folder) as database:
         for name in sys.stdin.buffer:
             used = resource.getrusage(resource.RUSAGE_SELF)

@@ -46,7 +46,7 @@ MICRO = 1e6
 WIDTH = 8  # bytes of a value
 # Added and taken away again, it leaves the whole number that is nearest to a float below 2**51, of two the even one:
 # what `round` does, in a third of the time.
-_WHOLE = 3.0 * (1 << 51)
+WHOLE = 3.0 * (1 << 51)
 _RARE = ("resumes", "metrics", "tests", "flaky", "lower_bounds")
 _BYTES = ("max_rss_bytes", "tree_rss_bytes", "read_bytes", "written_bytes", "processes")
 _SPENT = ("wall_seconds", "user_seconds", "system_seconds", *_BYTES, "manifest_writes")
@@ -293,9 +293,9 @@ def _known(values: Sequence[Any]) -> bytes:
 
 def _microseconds(seconds: Sequence[Any]) -> bytes:
     try:
-        found = [value * MICRO + _WHOLE - _WHOLE for value in seconds]
+        found = [value * MICRO + WHOLE - WHOLE for value in seconds]
     except TypeError:
-        found = [value * MICRO + _WHOLE - _WHOLE for value in seconds if value is not None]
+        found = [value * MICRO + WHOLE - WHOLE for value in seconds if value is not None]
     return pack(f"{len(found)}d", *found)
 
 

@@ -6,9 +6,8 @@ what a row says they decide for both. Imports DuckDB.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 from orchgate.history import figures, query
+from orchgate.history.parquet_rows import moment
 from orchgate.history.sql import rows as costs
 from orchgate.history.sql.rows import BUCKET, KEYS, WHOLE, named
 from orchgate.lib.typed import TYPE_CHECKING
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _RUN = "label, run_id, started_at, completed_at, task, pipeline, machine, is_foreign"
 # What a figure is of, and whether its value counts: see `figures.benchmarks_of` and `figures.counters_of`.
 _BENCHMARKS = f"""
@@ -59,7 +57,7 @@ def _of_figures(database: DuckDBPyConnection, wanted: Sequence[str], kind: str) 
     found: dict[tuple[object, ...], Totals] = {}
     for key, (first, last, *ends) in _divided(database, figure + _RUNS.format(names=names), len(wanted)):
         found[key] = Totals(runs=sum(ends), statuses=dict(zip(_STATUSES, ends, strict=True)))
-        found[key].first, found[key].last = (_BEGIN + timedelta(microseconds=moment) for moment in (first, last))
+        found[key].first, found[key].last = map(moment, (first, last))
     for key, (band, bucket, number, *facts) in _divided(database, figure + _VALUES.format(names=names), len(wanted)):
         _count(found[key].costs.setdefault(band, Spread()), bucket, number, facts)
     return query.listed(wanted, {named(wanted, key): totals for key, totals in found.items()})

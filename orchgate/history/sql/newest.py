@@ -10,7 +10,6 @@ from itertools import groupby
 from operator import itemgetter
 
 from orchgate.history import parquet_rows
-from orchgate.history.parquet import COLUMNS
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.metrics.aggregate import FAILED, SUCCEEDED, UNKNOWN
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 LEAST = 64  # runs of each kind; fewer show nothing
 _INSERTED = 10_000
-_SELECTED = parquet_rows.selected({one.name: f'"{one.name}"' for one in COLUMNS})
 _COMPARABLE = f"""
 SELECT label, pipeline, machine, part, run_id, started_at, coalesce(nth, 0) AS nth
 FROM counted LEFT JOIN lines USING (label, "commit")
@@ -51,7 +49,8 @@ def entries(
     kinds = database.execute("SELECT count(DISTINCT (label, pipeline, machine)) FROM comparable").fetchone()
     database.execute(_newest(max(LEAST, min(most, together // max(1, kinds[0] if kinds else 1)))))
     found = database.execute(
-        f"SELECT label, {_SELECTED} FROM laid SEMI JOIN newest USING (part, run_id) ORDER BY label, part, place"
+        f"SELECT label, {parquet_rows.SELECTED} FROM laid SEMI JOIN newest USING (part, run_id)"
+        " ORDER BY label, part, place"
     )
     for label, some in groupby(iter(found.fetchone, None), key=itemgetter(0)):
         made = parquet_rows.entries_of(row[1:] for row in some)

@@ -27,7 +27,7 @@ from orchgate.history.parquet import (
     TESTS,
 )
 from orchgate.history.parquet_parts import JOINED, PARQUET
-from orchgate.history.parquet_rows import MOST_ROWS
+from orchgate.history.parquet_rows import MOST_ROWS, answering
 from orchgate.history.parquet_rows import MOST_SECONDS as LONGEST_PART
 from orchgate.history.segments import Head, SegmentFault, head_of, name_of, sha256_of
 from orchgate.history.sql.relations import GoodPart, connected, lock, reads
@@ -183,9 +183,7 @@ def main(scratch: str) -> None:
     """Says which of the parts that standard input names are plainly good."""
     import resource
 
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever else is printed is no answer
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    answers = answering()
     some = json.decode(sys.stdin.buffer.read(), type=list[tuple[str, str]])
     limit = LONGEST_PART + _USUAL_SECONDS * len(some)
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))

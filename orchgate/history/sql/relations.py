@@ -7,7 +7,6 @@ the order of `entries.rank`, as in a history that is read run by run. Imports Du
 from __future__ import annotations
 
 import contextlib
-import os
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -15,7 +14,7 @@ from operator import itemgetter
 from orchgate.errors import OrchgateError
 from orchgate.history import parquet_rows
 from orchgate.history.entries import NEVER, VERSION, HistoryEntry, encode, refusal
-from orchgate.history.parquet import COLUMNS, quoted
+from orchgate.history.parquet import COLUMNS, quoted, settings
 from orchgate.history.repositories import RepositoryIdentity, labels, of_head
 from orchgate.history.sql.bounds import interruptible
 from orchgate.lib.forks import cores
@@ -59,16 +58,7 @@ def connected(scratch: str, memory: str = MEMORY, *, ordered: bool = False) -> I
     """A database in memory, which fetches no extension and knows no value of Python. Raises OrchgateError."""
     import duckdb
 
-    config: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": memory,
-        "threads": min(_MOST_THREADS, cores()),
-        "temp_directory": os.path.join(scratch, "duckdb"),
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-        "allow_community_extensions": False,
-        "python_enable_replacements": False,
-        "preserve_insertion_order": ordered,
-    }
+    config = settings(scratch, memory, min(_MOST_THREADS, cores())) | {"preserve_insertion_order": ordered}
     with interruptible(), duckdb.connect(config=config) as database:
         database.execute("SET TimeZone = 'UTC'")
         try:
@@ -265,8 +255,9 @@ WITH first AS (
 SELECT part, run_id FROM content QUALIFY min(hash) OVER (PARTITION BY identity, run_id) <> max(hash)
     OVER (PARTITION BY identity, run_id)
 """
-_SELECTED = parquet_rows.selected({one.name: f'"{one.name}"' for one in COLUMNS})
-_ROWS_OF_TIED = f"SELECT part, {_SELECTED} FROM laid SEMI JOIN tied USING (part, run_id) ORDER BY part, place"
+_ROWS_OF_TIED = (
+    f"SELECT part, {parquet_rows.SELECTED} FROM laid SEMI JOIN tied USING (part, run_id) ORDER BY part, place"
+)
 _LOSERS = """
 CREATE TEMP TABLE losers AS
 SELECT part, run_id FROM rivals LEFT JOIN ranked USING (part, run_id)

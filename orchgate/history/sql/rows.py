@@ -6,12 +6,12 @@ functions decide for both. Imports DuckDB.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from math import floor
 
 from orchgate.history import query
+from orchgate.history.parquet_rows import moment
 from orchgate.lib.typed import TYPE_CHECKING
-from orchgate.metrics import sketch
+from orchgate.metrics import fold, sketch
 from orchgate.metrics.aggregate import CANCELLED, FAILED, SUCCEEDED, TIMES, UNKNOWN, Totals
 from orchgate.metrics.sketch import Spread
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from orchgate.history.query import Key
 
-_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _STARTED = "make_timestamp(epoch_us(started_at))"
 # What rows are told apart by. Months and weeks by their first moment: their names are made for rows, not for runs.
 KEYS = {
@@ -44,7 +43,7 @@ _SECONDS = {
     "wall_seconds": f"if({ABSENT}, NULL, wall_seconds)",
     "cpu_seconds": "if(is_foreign, NULL, user_seconds + system_seconds)",
 }
-WHOLE = "6755399441055744::DOUBLE"  # as `fold.WHOLE`: added and taken away, it leaves the nearest whole number
+WHOLE = f"{fold.WHOLE!r}::DOUBLE"  # added and taken away, it leaves the nearest whole number
 
 
 def rows(database: DuckDBPyConnection, by: Sequence[str]) -> list[dict[str, object]]:
@@ -84,7 +83,7 @@ def _totals(database: DuckDBPyConnection, wanted: Sequence[str]) -> Iterator[tup
         key, (runs, ours, flaky, first, last, *numbers) = row[: len(wanted)], row[len(wanted) :]
         totals = Totals(runs=runs, ours=ours, flaky=flaky, statuses=dict(zip(statuses, numbers, strict=True)))
         if "stage" not in wanted:
-            totals.first, totals.last = (_BEGIN + timedelta(microseconds=moment) for moment in (first, last))
+            totals.first, totals.last = map(moment, (first, last))
         yield key, totals
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 
+from orchgate.history import parquet
 from orchgate.history.parquet import COLUMNS, written
 from orchgate.history.segments import VERSION, Head, best
 from orchgate.history.sql import parts
@@ -50,7 +50,7 @@ class HistoryDatabase(NamedTuple):
 @contextlib.contextmanager
 def of_store(there: PartStore, within: Within, bounds: Bounds) -> Iterator[HistoryDatabase]:
     """The parts of a store that may hold what is asked for. Raises OrchgateError."""
-    with tempfile.TemporaryDirectory(prefix="orchgate-") as scratch:
+    with parquet.scratch() as scratch:
         good, faults = parts.good(there, there.names(within), there.memory, scratch)
         with _settled(good, bounds, scratch) as asked:
             yield asked._replace(faults=faults, where=there.where)
@@ -59,7 +59,7 @@ def of_store(there: PartStore, within: Within, bounds: Bounds) -> Iterator[Histo
 @contextlib.contextmanager
 def of_lines(found: Iterable[tuple[RepositoryIdentity, Sequence[Line]]], bounds: Bounds) -> Iterator[HistoryDatabase]:
     """Runs of repositories. Raises OrchgateError."""
-    with tempfile.TemporaryDirectory(prefix="orchgate-") as scratch:
+    with parquet.scratch() as scratch:
         with interruptible():
             made = [part for at, (one, lines) in enumerate(_joined(found)) for part in _made(scratch, at, one, lines)]
         with _settled(made, bounds, scratch) as asked:
