@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +123,26 @@ def test_a_scheduler_that_nobody_runs_is_named() -> None:
 
     refused = "ConnectionRefusedError: [Errno 111] Connection refused"
     assert found.value.message == f"no scheduler could be reached at tcp://127.0.0.1:9 within 1 s: {refused}"
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.0 400 Bad\r\n\r\n", b"\xff" * 64], ids=["nothing", "http", "noise"])
+def test_what_answers_and_is_no_scheduler_is_named(monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(connection, "GREET_SECONDS", 0.5)
+
+    def greet(one: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            one.sendall(said)
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        held = pool.submit(lambda: [greet(one := server.accept()[0]) or one])
+        with pytest.raises(OrchgateError) as found, connected(address, seconds=1):
+            pass
+        for one in held.result():
+            one.close()
+
+    assert found.value.message.endswith("what answers there is no scheduler, or does not get to it")
 
 
 CONNECTS = """

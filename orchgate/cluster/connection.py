@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SCHEMES = ("tcp://", "tls://")
 CONNECT_SECONDS = 10.0
+GREET_SECONDS = 5.0  # beyond that, for a scheduler to say what it is
 ANSWER_SECONDS = 20.0  # for a worker to say what it is, and for a scheduler to answer at all
 SILENT_SECONDS = 60.0  # without a sign of life, after which a worker is left out
 _PAUSE = 0.2
@@ -249,11 +250,15 @@ def _client(address: str, seconds: float) -> Client:
         import distributed
     except ImportError as error:
         raise UsageError("--scheduler needs distributed, which is not installed", INSTALL) from error
+
+    class Client(distributed.Client):
+        async def _ensure_connected(self, timeout: Any = None) -> None:  # noqa: ASYNC109 -- as it is there
+            # Its own limits leave out the wait for the first answer, and what answers may be no scheduler.
+            await asyncio.wait_for(super()._ensure_connected(timeout), seconds + GREET_SECONDS)
+
     try:
-        return distributed.Client(
-            address, timeout=seconds, set_as_default=False, name="orchgate", direct_to_workers=False
-        )
-    except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
+        return Client(address, timeout=seconds, set_as_default=False, name="orchgate", direct_to_workers=False)
+    except Exception as error:  # whatever answers there is read as what a scheduler says
         raise _unreached(address, seconds, error) from error
 
 
@@ -262,6 +267,8 @@ def _unreached(address: str, seconds: float, error: Exception) -> OrchgateError:
     if "ssl_context" in why:
         names = "CA_FILE, CLIENT__CERT and CLIENT__KEY"
         return OrchgateError(f"{address} needs certificates, and none are configured", f"{_TLS_VARIABLES}: {names}")
+    if isinstance(error, (MemoryError, OverflowError, TimeoutError)):  # a length, or a silence, that is no scheduler's
+        why = "what answers there is no scheduler, or does not get to it"
     why = _OBJECT.sub("", why)
     return OrchgateError(f"no scheduler could be reached at {address} within {seconds:g} s: {why}", _HINT)
 
