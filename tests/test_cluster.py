@@ -130,17 +130,18 @@ def test_what_answers_and_is_no_scheduler_is_named(monkeypatch: pytest.MonkeyPat
     pytest.importorskip("distributed")
     monkeypatch.setattr(connection, "GREET_SECONDS", 0.5)
 
-    def greet(one: socket.socket) -> None:
+    def greet(server: socket.socket) -> socket.socket:
+        one = server.accept()[0]
         with contextlib.suppress(OSError):
             one.sendall(said)
+        return one
 
     with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor() as pool:
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        held = pool.submit(lambda: [greet(one := server.accept()[0]) or one])
+        held = pool.submit(greet, server)
         with pytest.raises(OrchgateError) as found, connected(address, seconds=1):
             pass
-        for one in held.result():
-            one.close()
+        held.result().close()
 
     assert found.value.message.endswith("what answers there is no scheduler, or does not get to it")
 

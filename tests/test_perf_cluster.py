@@ -297,6 +297,32 @@ def test_a_head_that_kills_its_workers_is_not_passed(project: Project, cluster: 
 
 
 @pytest.mark.slow
+def test_a_worker_that_head_spoils_for_base_is_counted_as_lost_and_cleared(
+    project: Project, cluster: units.Processes, tmp_path: Path
+) -> None:
+    """Were it taken for a worker where something is missing, head could choose which pairs count."""
+    runs, spoilt = tmp_path / "runs", tmp_path / "spoilt"
+    spoil = (
+        "import glob, os\n"
+        f"with open({str(runs)!r}, 'a') as file: file.write('.')\n"
+        f"if os.path.getsize({str(runs)!r}) >= 8 and not os.path.exists({str(spoilt)!r}):\n"
+        f"    open({str(spoilt)!r}, 'x').close()\n"
+        "    for path in glob.glob('../../../*/*/*/work.py'):\n"
+        "        if not os.path.samefile(path, 'work.py'):\n"
+        "            open(path, 'w').write('raise SystemExit(5)')\n"
+    )
+    project.repo.commit("spoils", {"work.py": spoil})
+    for _ in range(2):
+        cluster.worker()
+
+    _, document, said = perf(project, cluster, "--max-pairs", "12")
+
+    assert said.count("left out: stage test fails there on base (exit 5)") == 1
+    assert "1 pair lost with a worker, and run again elsewhere" in document["notes"]
+    assert not list(cluster.folder.glob("scratch-*/dask-scratch-space/*/orchgate-*"))
+
+
+@pytest.mark.slow
 def test_who_stops_it_leaves_nothing_running_on_workers(project: Project, cluster: units.Processes) -> None:
     import signal
 

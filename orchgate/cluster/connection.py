@@ -62,6 +62,7 @@ class Cluster:
         self.address = address
         self.workers: dict[str, Worker] = {}
         self.left_out: dict[str, str] = {}
+        self.there: set[str] = set()  # addresses of all workers that the scheduler last knew, also of those left out
         self._tell = tell
         self._requires = requires
         self._seen: dict[str, tuple[float, float]] = {}  # by address: its last sign of life, and when we learnt of it
@@ -95,6 +96,7 @@ class Cluster:
         if self.client.status != "running":
             raise self.lost()
         known = self.ask(lambda: self.client.scheduler.identity(n_workers=-1))["workers"]
+        self.there = set(known)
         for address in [address for address in self.workers if address not in known]:
             self.leave_out(address, "it went away")
         for address, one in known.items():
@@ -251,7 +253,7 @@ def _client(address: str, seconds: float) -> Client:
     except ImportError as error:
         raise UsageError("--scheduler needs distributed, which is not installed", INSTALL) from error
 
-    class Client(distributed.Client):
+    class Client(distributed.Client):  # type: ignore[misc]  # typed in part only
         async def _ensure_connected(self, timeout: Any = None) -> None:  # noqa: ASYNC109 -- as it is there
             # Its own limits leave out the wait for the first answer, and what answers may be no scheduler.
             await asyncio.wait_for(super()._ensure_connected(timeout), seconds + GREET_SECONDS)

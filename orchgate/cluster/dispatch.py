@@ -121,7 +121,7 @@ class Dispatch:
 
     def __init__(self, cluster: Cluster, job: Job, tick: Callable[[], object] = lambda: None) -> None:
         self.workers: dict[str, Worker] = {}  # all that ever were given a unit, by address
-        self.lost = 0  # times that a worker took a unit along when it died
+        self.lost = 0  # times that a worker took a unit along when it died, or became unfit for it
         self._cluster = cluster
         self._job = job
         self._tick = tick
@@ -257,7 +257,8 @@ class Dispatch:
         match how:
             case remote.VALUE:
                 self._done[one.unit.number] = Done(one.unit.number, value, "", address)
-            case remote.UNFIT:
+            case remote.UNFIT | remote.SPOILT:
+                self.lost += how == remote.SPOILT
                 self._cluster.leave_out(address, value)
                 self._retry(one, f"worker {address}: {value}")
             case remote.LOST:
@@ -306,7 +307,7 @@ class Dispatch:
         self.drop()
         try:
             self._cluster.broadcast(
-                remote.stop, list(addresses & self._cluster.workers.keys()), self._job.id, seconds=_STOP_SECONDS
+                remote.stop, list(addresses & self._cluster.there), self._job.id, seconds=_STOP_SECONDS
             )
         except OrchgateError:
             return

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import subprocess
     from typing import IO, Any
 
-VALUE, FAILED, UNFIT, LOST, LATE = "value", "failed", "unfit", "lost", "late"
+VALUE, FAILED, UNFIT, SPOILT, LOST, LATE = "value", "failed", "unfit", "spoilt", "lost", "late"
 IDLE_SECONDS = 3600.0  # for which a process waits for another question; nobody asks any more who was away for so long
 _LENGTH = 8  # bytes of the length before each message to or from it
 _RUNNING: dict[str, set[subprocess.Popen[bytes]]] = {}  # by job: processes of this worker
@@ -182,7 +182,9 @@ def ask(job: str, opening: bytes, question: bytes, limits: ChildLimits) -> tuple
         with _LOCK:
             _SESSIONS[_session(job)] = child
     how, value = _exchanged(child, question, limits.answer)
-    return (VALUE, (ready, value)) if how == VALUE else _closed(job, child, how, value)
+    if how == VALUE:
+        return VALUE, (ready, value)
+    return _closed(job, child, SPOILT if how == UNFIT else how, value)  # what ran there may be why
 
 
 def _session(job: str) -> tuple[str, int]:
