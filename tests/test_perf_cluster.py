@@ -224,7 +224,8 @@ def test_workers_that_would_disturb_a_measurement_are_left_out(project: Project,
 
     _, document, said = perf(project, cluster, *FEW)
 
-    assert said == f"worker {busy} left out: runs 4 tasks at a time; start it with --nthreads 1 to measure there\n"
+    why = "runs 4 tasks at a time; start it with --nthreads 1 to measure there"
+    assert said == f"orchgate: worker {busy} left out: {why}\n"
     assert document["ran_on"]["worker_count"] == 1
     assert good not in said
 
@@ -248,7 +249,7 @@ def test_workers_of_another_machine_class_are_left_out(project: Project, cluster
     _, chosen, _ = perf(project, cluster, *FEW, "--machine-class", "0123456789abcdef")
     code, none, _ = perf(project, cluster, *FEW, "--machine-class", "fedcba9876543210")
 
-    assert said == f"worker {odd} left out: machine class 0123456789abcdef, and {most} is that of most\n"
+    assert said == f"orchgate: worker {odd} left out: machine class 0123456789abcdef, and {most} is that of most\n"
     assert chosen["ran_on"]["machine_class"] == "0123456789abcdef"
     assert (code, "no worker of" in none["error"]["message"]) == (3, True)
 
@@ -268,7 +269,7 @@ def test_a_worker_on_which_base_fails_is_left_out_and_a_head_that_fails_is_refus
     _, document, said = perf(project, cluster, *FEW)
 
     assert document["pair_count"] == 4
-    assert said == f"worker {toolless} left out: stage test fails there on base (exit 1): no tool\n"
+    assert said == f"orchgate: worker {toolless} left out: stage test fails there on base (exit 1): no tool\n"
 
     project.repo.commit("broken", {"work.py": "raise SystemExit('broken')\n"})
     code, document, _ = perf(project, cluster, *FEW)

@@ -39,7 +39,7 @@ _OTHERS = {
 
 def time_of(seconds: float) -> str:
     """A time as JSON has it, of seconds since 1970."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat()
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def seconds_of(time: object) -> float:
@@ -93,10 +93,10 @@ class KeptLines:
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY, 0o666)
         except OSError as error:
-            raise UsageError(f"{path}: {error.strerror}") from error
+            raise UsageError(f"{path}: {error.strerror}", "name a file that can be written: --output FILE") from error
         try:
             if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
-                raise UsageError(f"{path} is not a regular file")
+                raise UsageError(f"{path} is not a regular file", "name another file")
             if not locks.try_lock(self._descriptor, path):
                 raise OrchgateError(f"{path} is being written by another scan", "wait for it, or name another file")
         except BaseException:

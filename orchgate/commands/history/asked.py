@@ -8,7 +8,7 @@ import sys
 from orchgate.commands.history import workspace
 from orchgate.commands.shared import options, screen, work_tree
 from orchgate.lib.lazy import lazy
-from orchgate.lib.text import aligned, counted
+from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Verdict
 from orchgate.outputs._document import headed, problem
@@ -80,8 +80,7 @@ def of_store(
 
 def left_out(settled: Settled) -> Iterator[Mapping[str, object]]:
     """Runs that do not count, as problems of a document."""
-    for run_id, why in settled.left_out:
-        yield problem("left_out", f"run {run_id} {why}")
+    yield from workspace.left_out(settled.left_out)
     if settled.more_left_out:
         yield problem("left_out", f"and {counted(settled.more_left_out, 'more run')}, for such a reason")
 
@@ -123,8 +122,7 @@ def _print(result: QueryResult, where: str) -> None:
     kept = len(titles) if room is None else max(1, min(len(titles), (room + 2) // (_NARROWEST + 2)))
     fitted = screen.fitted([row[:kept] for row in table], room, dict.fromkeys(range(kept), _NARROWEST))
     right = [at for at in range(kept) if all(_is_number(row[at]) for row in result.rows)]
-    for cells in aligned(fitted, right):
-        sys.stdout.write("  " + "  ".join(cells).rstrip() + "\n")
+    sys.stdout.writelines(f"{line}\n" for line in screen.rows(fitted, right))
     if kept < len(titles):
         hint = f"and {len(titles) - kept} more columns; --output-format json shows all"
         sys.stdout.writelines(f"{line}\n" for line in screen.wrapped(hint, seen.width, 2))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from orchgate.model import Verdict
 
 SUMMARY = "share recorded runs with other machines, and show what all add up to"
-ABOUT = "Runs travel by refs/orchgate/history of a remote; each VERB has a --help of its own."
+ABOUT = "By refs/orchgate/history of a remote, a folder or a bucket; each VERB has a --help of its own."
 EXAMPLES = (
     "orchgate history push",
     "orchgate history fetch",

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from orchgate.history.store import Learned
 
 SUMMARY = "bring the runs of other machines from a remote, a folder or a bucket"
-ABOUT = "From the remote of this branch, or origin. What segments were compacted into others is forgotten here."
+ABOUT = (
+    "From history.to, by default the remote of this branch, or origin. What segments were compacted into others is "
+    "forgotten here."
+)
 EXAMPLES = ("orchgate history fetch", "orchgate history fetch --remote upstream")
 EXIT_CODES = {3: "a server was not reached, or what it holds is damaged"}
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 SUMMARY = "send recorded runs to refs/orchgate/history of a remote, to a folder or to a bucket"
 ABOUT = (
-    "All finished runs of this clone that the remote lacks, to the remote of this branch, or origin. What a run cost "
-    "and how it ended travels with the class of its machine: no host, no user, no path and no command line."
+    "All finished runs of this clone that are not there yet: by default on the remote of this branch, or origin. What "
+    "a run cost and how it ended travels with the class of its machine: no host, no user, no path and no command line."
 )
 EXAMPLES = (
     "orchgate history push",
@@ -46,7 +46,7 @@ def arguments(parser: Parser) -> None:
     servers.add_arguments(parser)
     what = "also send what was fetched here of the runs of others, so that a history moves as a whole"
     parser.add_argument("--fetched", action="store_true", help=what)
-    parser.add_argument("--dry-run", action="store_true", help="say what the remote lacks, and send nothing")
+    parser.add_argument("--dry-run", action="store_true", help="say what is lacking there, and send nothing")
 
 
 def run(args: argparse.Namespace) -> Verdict:

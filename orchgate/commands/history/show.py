@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from orchgate.commands.history import asked, report, workspace
 from orchgate.commands.shared import options, screen, servers, work_tree
 from orchgate.lib.lazy import lazy
-from orchgate.lib.text import aligned, counted
+from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
-from orchgate.outputs._document import headed, problem
+from orchgate.outputs._document import headed
 from orchgate.outputs._escape import escape
 from orchgate.trends import told
 from orchgate.verdict import words
@@ -253,8 +253,7 @@ def _loaded(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> tupl
 
 def _kept_out(runs: Iterable[Runs]) -> Iterator[Mapping[str, object]]:
     for one in runs:
-        for run_id, why in one.left_out.items():
-            yield problem("left_out", f"run {run_id} {why}")
+        yield from workspace.left_out(one.left_out.items())
 
 
 def _twins(names: Iterable[str]) -> Iterator[str]:
@@ -276,8 +275,7 @@ def _print(shown: Shown, by: Sequence[str]) -> None:
     kept = screen.narrowed(table, width, _LEAST_FIRST, 2)
     shrinking = {at: _LEAST_WIDTH for at, name in enumerate(names) if name not in _DATES}
     fitted = screen.fitted(kept, width and width - 2, shrinking)
-    for cells in aligned(fitted, range(len(names), len(fitted[0]))):
-        sys.stdout.write("  " + "  ".join(cells).rstrip() + "\n")
+    sys.stdout.writelines(f"{line}\n" for line in screen.rows(fitted, range(len(names), len(fitted[0]))))
 
 
 def _named(value: object, what: str, width: int | None) -> str:
@@ -314,8 +312,8 @@ def _plot(weekly: Sequence[Mapping[str, object]]) -> None:
         [key, screen.sparkline(values, seen.glyphs), " to ".join(_ends(values, kind, unit))]
         for (key, unit), values in drawn.items()
     ]
-    for cells in aligned(screen.fitted(table, seen.width and seen.width - 2, {0: 8, 1: 8})):
-        sys.stdout.write("  " + "  ".join(cells).rstrip() + "\n")
+    fitted = screen.fitted(table, seen.width and seen.width - 2, {0: 8, 1: 8})
+    sys.stdout.writelines(f"{line}\n" for line in screen.rows(fitted))
 
 
 def _ends(values: Sequence[float], kind: str, unit: object) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 
+from orchgate.commands.check import tell
 from orchgate.commands.history import workspace
 from orchgate.commands.shared import servers, work_tree
 from orchgate.errors import OrchgateError
@@ -47,12 +48,8 @@ def run(args: argparse.Namespace, show: Show) -> Verdict:
             workspace.say_problems(problems, say)
     # The document is the same wherever it was added up.
     for line in lines:
-        _said(line)
+        tell(line)
     return Verdict.BROKEN if found.faults else Verdict.PASS
-
-
-def _said(line: str) -> None:
-    sys.stderr.write(f"{escape(line)}\n")
 
 
 def _left_out(found: Reduced) -> Iterator[Mapping[str, object]]:
@@ -127,7 +124,7 @@ def _runs(args: argparse.Namespace) -> Iterator[Callable[[Iterable[HistoryPiece]
         return
     from orchgate.cluster import connection, dispatch
 
-    with connection.connected(args.scheduler, tell=_said) as cluster:
+    with connection.connected(args.scheduler, tell=tell) as cluster:
 
         def on_workers(pieces: Iterable[HistoryPiece]) -> Iterator[PieceTotals]:
             for done in dispatch.run_units(cluster, reduction.add_up, pieces):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchgate.history.store import Loaded
 
 SUMMARY = "read every segment, and say which are not what they say"
-ABOUT = "Of what was fetched; asks no remote unless --from git says so."
+ABOUT = "Of what was fetched; asks a remote, a folder or a bucket only where --from names it."
 EXAMPLES = ("orchgate history verify", "orchgate history verify --from git")
 EXIT_CODES = {1: "a segment is not what its name or its first line says", 3: "the history could not be read"}
 
@@ -86,4 +86,4 @@ def _dated_wrong(loaded: Loaded) -> list[Mapping[str, object]]:
 
     limit = ahead()
     runs = [(entry.run_id, refusal(entry, limit)) for one in loaded.segments for entry, _ in one.runs]
-    return [problem("left_out", f"run {run} {why}") for run, why in runs if why]
+    return list(workspace.left_out((run, why) for run, why in runs if why))

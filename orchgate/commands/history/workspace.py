@@ -210,6 +210,11 @@ def faults_of(faults: Iterable[SegmentFault]) -> list[Mapping[str, object]]:
     return [problem("damaged_segment", f"{one.name}: {one.why}", "", (one.name, 0, 0)) for one in faults]
 
 
+def left_out(runs: Iterable[tuple[str, str]]) -> Iterator[Mapping[str, object]]:
+    """Runs that do not count, by id and why, as problems of a document."""
+    return (problem("left_out", f"run {run_id} {why}") for run_id, why in runs)
+
+
 def kept_out(own: Collected) -> list[Mapping[str, object]]:
     """What of a clone's own runs does not count, as problems of a document."""
     found: list[Mapping[str, object]] = [problem_of(error) for error in own.unreadable]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 
+from orchgate.commands.check import tell as warn
 from orchgate.commands.shared import options
 from orchgate.errors import UsageError
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Verdict
-from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
@@ -74,15 +73,11 @@ def _measured(
     from orchgate.commands.shared import lines
     from orchgate.speed import farmed, paired
 
-    with connection.connected(args.scheduler, tell=_said, alone=True) as cluster:
+    with connection.connected(args.scheduler, tell=warn, alone=True) as cluster:
         cluster.of_one_class(args.machine_class)
         with lines.progress_shown(shlex.join(comparison.command) or comparison.pipeline) as tell:
             most = args.max_pairs or paired.MOST_PAIRS
             return farmed.measure(cluster, comparison, sides, pack, most_pairs=most, tell=tell)
-
-
-def _said(line: str) -> None:
-    sys.stderr.write(f"{escape(line)}\n")
 
 
 def _sides(repository: Repository, asked: PerfRequest) -> tuple[Side, Side]:

@@ -6,12 +6,12 @@ import os
 import sys
 import time
 
+from orchgate.commands.check import tell
 from orchgate.commands.shared import options
 from orchgate.errors import UsageError, quoted
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.outputs import _document
-from orchgate.outputs._escape import escape
 
 if TYPE_CHECKING:
     import argparse
@@ -108,13 +108,14 @@ def _planned(args: argparse.Namespace) -> _Plan:
 def _refuse(args: argparse.Namespace) -> None:
     """Raises UsageError for what does not go together."""
     if args.repositories and args.first_parent:
-        raise UsageError("--first-parent is about commits, and --repositories has none")
+        raise UsageError("--first-parent is about commits, and --repositories has none", "leave out one of the two")
     if args.scheduler:
         from orchgate.cluster import connection
 
         connection.checked_address(args.scheduler)
         if args.jobs or args.clones:
-            raise UsageError(f"{'--jobs' if args.jobs else '--clones'} is about this machine, not about workers")
+            one = "--jobs" if args.jobs else "--clones"
+            raise UsageError(f"{one} is about this machine, not about workers", f"leave out {one} or --scheduler")
 
 
 def _identity(source: ScanSource, judging: Judging) -> dict[str, object]:
@@ -165,7 +166,7 @@ def _scanned(args: argparse.Namespace, plan: _Plan, kept: KeptLines | None) -> i
     except KeyboardInterrupt:
         screen.clear()
         if kept is not None:
-            _said(f"{counted(summary.units, 'line')} in {kept.path}; the same command continues there")
+            tell(f"{counted(summary.units, 'line')} in {kept.path}; the same command continues there")
         raise
     finally:
         screen.clear()
@@ -215,12 +216,8 @@ def _judged_elsewhere(address: str, judging: Judging, specs: Iterator[UnitSpec],
             repository = stack.enter_context(session.opened())
             packed = functools.partial(parcel.history, repository, head)
             commits = farmed.Commits(repository.git_dir, head, packed)
-        cluster = stack.enter_context(connection.connected(address, tell=_said))
+        cluster = stack.enter_context(connection.connected(address, tell=tell))
         yield from farmed.judged(cluster, judging, specs, commits)
-
-
-def _said(line: str) -> None:
-    sys.stderr.write(f"orchgate: {escape(line)}\n")
 
 
 def _judged(judging: Judging, specs: Iterator[UnitSpec], jobs: int, patience: float) -> Iterator[UnitResult]:

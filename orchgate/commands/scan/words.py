@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from orchgate.commands.shared import screen
-from orchgate.lib.text import aligned, clip, counted, short_seconds
+from orchgate.lib.text import clip, counted, short_seconds
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.scan.values import COMMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
     from orchgate.commands.shared.screen import Screen
     from orchgate.scan.summary import ScanSummary
@@ -61,12 +62,11 @@ def summary_lines(summary: ScanSummary, noun: str, seconds: float, here: Screen)
         yield from _rules(rules, noun)
     if worst := summary.worst():
         yield "worst:"
-        kind = noun
         table = [
-            [one["verdict"], name_of(one["unit"], kind), _found(one["error_count"], one["finding_count"])]
+            [one["verdict"], name_of(one["unit"], noun), _found(one["error_count"], one["finding_count"])]
             for one in worst
         ]
-        yield from _table(table, here, {1: 12})
+        yield from screen.rows(screen.fitted(table, here.width and here.width - 2, {1: 12}))
     if summary.problems:
         yield "not judged, or not as a whole:"
         for unit, why in summary.problems:
@@ -75,7 +75,7 @@ def summary_lines(summary: ScanSummary, noun: str, seconds: float, here: Screen)
             yield f"  and {summary.unjudged - len(summary.problems):,} more"
 
 
-def _rules(rules: list, noun: str) -> Iterator[str]:  # type: ignore[type-arg]
+def _rules(rules: Sequence[Mapping[str, Any]], noun: str) -> Iterator[str]:
     table = [["rule", _PLURALS[noun], "share", "refused", "findings"]]
     table += [
         [
@@ -87,7 +87,7 @@ def _rules(rules: list, noun: str) -> Iterator[str]:  # type: ignore[type-arg]
         ]
         for one in rules[:MOST_RULES]
     ]
-    yield from ("  " + "  ".join(cells).rstrip() for cells in aligned(table, range(1, 5)))
+    yield from screen.rows(table, range(1, 5))
     if len(rules) > MOST_RULES:
         yield f"  and {counted(len(rules) - MOST_RULES, 'more rule')}"
 
@@ -96,8 +96,3 @@ def _found(errors: int, findings: int) -> str:
     others = findings - errors
     both = (counted(errors, "error") if errors else "", counted(others, "warning or note", "warnings and notes"))
     return ", ".join(filter(None, both if others else both[:1]))
-
-
-def _table(table: list[list[str]], here: Screen, shrinking: dict[int, int]) -> Iterator[str]:
-    fitted = screen.fitted(table, here.width and here.width - 2, shrinking)
-    yield from ("  " + "  ".join(cells).rstrip() for cells in aligned(fitted))

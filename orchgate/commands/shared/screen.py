@@ -6,10 +6,11 @@ import os
 import sys
 from math import isfinite
 
+from orchgate.lib.text import aligned
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from typing import TextIO
 
 
@@ -168,6 +169,11 @@ class Screen(NamedTuple):
 
 
 PLAIN = Screen(None, BLOCKS)
+
+
+def rows(table: Sequence[Sequence[str]], right: Collection[int] = ()) -> Iterator[str]:
+    """A table line by line, indented by two, its columns aligned: those of `right` to that side."""
+    return ("  " + "  ".join(cells).rstrip() for cells in aligned(table, right))
 
 
 def here() -> Screen:
