@@ -130,6 +130,16 @@ def test_a_push_says_nothing_of_what_is_long_past_or_never_was(made: Clones, at:
     assert pushed(made.one, base) == ()
 
 
+@pytest.mark.parametrize("back", [108, 115])
+def test_a_push_says_nothing_of_what_was_reverted(made: Clones, back: int) -> None:
+    """Also where too few runs show it for a change of its own."""
+    base, line = pushing(made.one, 95)
+    assert len(pushed(made.one, base)) == 1
+    write_lines(made.one, runs_of(line, lambda nth: 0.36 if 95 <= nth < back else 0.3, machine=machine()))
+
+    assert pushed(made.one, base) == ()
+
+
 def test_a_push_says_nothing_of_what_became_faster_or_was_accepted(made: Clones) -> None:
     base, line = pushing(made.one, 100)
     write_lines(made.one, runs_of(line, step(100, by=-0.2), machine=machine()))

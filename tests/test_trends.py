@@ -88,6 +88,18 @@ def odd(**fields: Any) -> list[dict[str, Any]]:
     return [*runs[:120], *({**run, **fields} for run in runs[120:]), *runs_of(LINE[120:], lambda _: 0.3, seed=3)]
 
 
+def test_a_stage_that_is_slow_for_days_and_fast_again_is_no_change_and_a_revert_is_one() -> None:
+    to_and_fro = runs_of(LINE, lambda nth: 0.3 if nth // 50 % 2 else 0.42)
+    there_and_back = runs_of(LINE, lambda nth: 0.42 if 70 <= nth < 130 else 0.3)
+
+    assert changed_in(to_and_fro) == ()
+    assert [one.by > 0 for one in changed_in(there_and_back)] == [False, True]
+
+
+def test_steps_that_do_not_return_are_all_told() -> None:
+    assert len(changed_in(runs_of(LINE, lambda nth: (0.3, 0.42, 0.36, 0.5)[nth // 50]))) == 3
+
+
 def test_runs_that_cannot_be_compared_are_no_change() -> None:
     stages = [{"id": "build", "status": "succeeded", "wall_seconds": 0.9, "cached": True}]
 

@@ -7,7 +7,7 @@ the level of its side, that is told instead of a range of commits.
 
 from __future__ import annotations
 
-from math import sqrt
+from math import log, sqrt
 
 from orchgate.lib.text import median
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
@@ -106,6 +106,8 @@ def of_stream(stream: Stream) -> Iterator[TrendChange]:
     """What changed in one stream, looked at alone."""
     values = stream.values
     found = change_points.find(values, SMALLEST)
+    if _goes_to_and_fro(found):
+        return
     ends = [0, *[one.index for one in found], len(values)]
     for one, start, end in zip(found, ends, ends[2:], strict=False):
         # Far from it the level may be another one for other reasons: what is told is how large the step is.
@@ -113,6 +115,16 @@ def of_stream(stream: Stream) -> Iterator[TrendChange]:
         before, after = map(median, around)
         if abs(after / before - 1) >= SMALLEST:
             yield _change(stream, one._replace(before=before, after=after))._replace(around=around)
+
+
+def _goes_to_and_fro(found: Sequence[ChangePoint]) -> bool:
+    """Whether a stream returns to each of two levels, as with a cache that is warm or cold for days.
+
+    Then no change is for good. A change and its revert are two.
+    """
+    levels = [log(level) for level in (found[0].before, *(one.after for one in found))] if len(found) > 2 else []
+    returns = zip(levels, levels[1:], levels[2:], strict=False)
+    return bool(levels) and all(abs(after - before) < abs(after - other) / 4 for before, other, after in returns)
 
 
 def _change(stream: Stream, one: ChangePoint) -> TrendChange:

@@ -15,6 +15,7 @@ from orchgate.history import git_store, segments
 from orchgate.history.entries import HistoryEntry, read_line
 from orchgate.history.segments import HistorySegment
 from orchgate.lib.codec import json
+from orchgate.lib.text import median
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.metrics.tail import lines_at_end
 from orchgate.model import Severity, Step
@@ -36,6 +37,7 @@ MOST_COMMITS = 2_000  # first parents of head
 MOST_FILES = 16  # metrics of tasks, those that were written last
 MOST_BYTES = 1 << 20  # at the end of each
 MOST_SEGMENTS = 64  # that were fetched, the newest
+NEWEST = 5  # runs that say whether a change still holds
 NEAR = 20  # commits before the pushed ones: an older change is no news
 
 
@@ -45,9 +47,10 @@ def notes(request: PushRequest, machine: str) -> tuple[Finding, ...]:
     if line is None or request.repository.shallow:
         return ()
     stream = _stream(request, machine, line)
-    found = changes.of_stream(stream) if stream else ()
-    recent = [one for one in found if _is_news(request, line, one)]
-    if not recent or _is_accepted(request, machine, line, recent[-1]):
+    if stream is None:
+        return ()
+    recent = [one for one in changes.of_stream(stream) if _is_news(request, line, one)]
+    if not recent or _is_undone(stream, recent[-1]) or _is_accepted(request, machine, line, recent[-1]):
         return ()
     return (_note(request, line, recent[-1]),)
 
@@ -94,6 +97,11 @@ def _is_news(request: PushRequest, line: CommitLine, one: TrendChange) -> bool:
     first_after = line.places.get(one.range.first_after or "")
     begin = line.places.get(request.base or "", 0)
     return one.by > 0 and first_after is not None and first_after > begin - NEAR
+
+
+def _is_undone(stream: Stream, one: TrendChange) -> bool:
+    """Whether the newest runs are nearer to what was before it, as after a revert."""
+    return median(stream.values[-NEWEST:]) ** 2 < one.before * one.after
 
 
 def _is_accepted(request: PushRequest, machine: str, line: CommitLine, one: TrendChange) -> bool:
