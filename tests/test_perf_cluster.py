@@ -342,6 +342,23 @@ def test_who_stops_it_leaves_nothing_running_on_workers(project: Project, cluste
     assert trees(cluster, 0) == []
 
 
+@pytest.mark.slow
+def test_a_comparison_that_is_killed_leaves_nothing_on_workers(project: Project, cluster: units.Processes) -> None:
+    project.repo.commit("hangs", {"work.py": "import time\ntime.sleep(300)\n"})
+    project.repo.git("branch", "--force", "main")
+    project.repo.commit("no change", {"other": "x\n"})
+    for _ in range(2):  # of which one waits for its turn
+        cluster.worker()
+
+    running = started(project, cluster, "--max-time", "5m")
+    until(lambda: living("work.py"))
+    running.kill()
+    running.communicate(timeout=60)
+
+    until(lambda: not living("work.py"))
+    until(lambda: not list(cluster.folder.glob("scratch-*/dask-scratch-space/*/orchgate-*")))
+
+
 def test_a_worker_whose_disk_is_full_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / remote.PARCEL).symlink_to("/dev/full")
     monkeypatch.setitem(remote._FOLDERS, "job", str(tmp_path))

@@ -134,6 +134,7 @@ class Dispatch:
         self._looked = time.monotonic()
         self._given: Counter[str] = Counter()  # units, by address
         self._sent: set[str] = set()  # addresses that have the parcel
+        self._leases: dict[str, Future] = {}  # by address: what ends all there when this process is no more
 
     def run(self, specs: Iterable[Any]) -> Iterator[Done]:
         """What each unit brings, in their order; the numbers go on from those before."""
@@ -205,19 +206,23 @@ class Dispatch:
         return WorkUnit(*found) if found else None
 
     def _start(self, unit: WorkUnit, worker: Worker) -> None:
-        call = pickle.dumps(self._job.call(unit.spec))
         key = f"orchgate-{self._job.id}-{unit.number}-{len(unit.tried)}"
-        future = self._cluster.client.submit(
-            pickle.loads, call, key=key, pure=False, workers=[worker.address], allow_other_workers=False
-        )
+        future = self._submitted(self._job.call(unit.spec), key, worker.address)
         self.workers[worker.address] = worker
         self._given[worker.address] += 1
         self._running[key] = _Running(unit, worker, future, time.monotonic())
         future.add_done_callback(lambda ended: self._ended.put(ended.key))
 
+    def _submitted(self, call: Call, key: str, address: str) -> Future:
+        return self._cluster.client.submit(
+            pickle.loads, pickle.dumps(call), key=key, pure=False, workers=[address], allow_other_workers=False
+        )
+
     def _send(self) -> None:
         """Gives the parcel to all workers that do not have it; who cannot keep it is left out. Raises SchedulerLost."""
         new = [address for address in self._cluster.workers if address not in self._sent]
+        for address in new:
+            self._leases[address] = self._submitted(Call(remote.Lease, self._job.id), uuid.uuid4().hex, address)
         for begin in range(0, len(self._job.parcel), _PART) if new else ():
             part = self._job.parcel[begin : begin + _PART]
             for address, why in self._cluster.broadcast(remote.receive, new, self._job.id, part).items():
@@ -311,3 +316,5 @@ class Dispatch:
             )
         except OrchgateError:
             return
+        finally:
+            self._leases.clear()

@@ -153,6 +153,23 @@ def stop(job: str) -> None:
         erase(folder)
 
 
+class Lease:
+    """Held by a worker as the result of a task, which a scheduler forgets when whoever asked for it is gone.
+
+    So what was begun for a job ends with its client, however that ended.
+    """
+
+    def __init__(self, job: str) -> None:
+        self._job = job
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a lease stays where it is")  # spilled to a disk, it would be over
+
+    def __del__(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the worker itself ends
+            threading.Thread(target=stop, args=(self._job,)).start()
+
+
 # Questions and answers: a process that keeps what it has prepared from one unit of work to the next
 
 
