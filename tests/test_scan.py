@@ -687,3 +687,13 @@ def test_a_result_is_the_same_after_its_line() -> None:
 )
 def test_ordinary_addresses_are_taken(address: str) -> None:
     assert clones.refusal(address, "main") == ""
+
+
+def test_a_list_of_other_bytes_than_utf_8_is_read_and_so_is_one_that_begins_with_a_mark(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    path.write_bytes(b"\xef\xbb\xbfhttps://host/a\r\nhttps://host/\xe7\nhost:\xe7\n\x00\xff::\xe7\n")
+
+    found = list(sources.repositories(str(path)).units())
+
+    assert [one.unit for one in found[:3]] == ["https://host/a", "https://host/%E7", "ssh://host/%E7"]
+    assert [bool(one.refused) for one in found] == [False, False, False, True]

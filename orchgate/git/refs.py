@@ -157,7 +157,7 @@ def public(address: str) -> str:
         return ""
     if scheme.lower() not in {"http", "https", "ssh", "git"} or not re.fullmatch(r"[\w.:\[\]-]+", host, re.ASCII):
         return ""
-    return f"{scheme.lower()}://{host}{slash}{quote(path, safe='/%~')}"
+    return f"{scheme.lower()}://{host}{slash}{quote(path, safe='/%~', errors='surrogateescape')}"
 
 
 def repository_name(address: str) -> str:

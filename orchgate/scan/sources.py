@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 
 from orchgate.errors import GitError, UsageError
@@ -92,6 +93,7 @@ def repositories(path: str) -> ScanSource:
         content = files.read(path, _MAX_LIST)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error
+    content = content.removeprefix(codecs.BOM_UTF8)
     listed = list(_listed(content.decode("utf-8", "surrogateescape"), os.path.dirname(os.path.abspath(path))))
     if not listed:
         raise UsageError(f"{path} names no repository", "a URL or a path on each line; # begins a comment")
