@@ -296,3 +296,15 @@ def test_without_duckdb_a_query_names_what_to_install(clone: Repo) -> None:
     asked = run("--sql", "SELECT 1")
     assert (asked.returncode, "pip install 'orchgate[history]'" in asked.stderr) == (2, True)
     assert run().returncode == 0
+
+
+def test_an_older_duckdb_is_named_before_it_takes_good_parts_for_damaged_ones(clone: Repo) -> None:
+    older = "import sys; from importlib import metadata; known = metadata.version\n"
+    older += "metadata.version = lambda name: '1.5.6' if name == 'duckdb' else known(name)\n"
+    older += "from orchgate.cli import main; sys.exit(main(sys.argv[1:]))"
+    python = os.path.join(os.path.dirname(ORCHGATE), "python")
+
+    for words in (("--from", "./parts"), ("--from", "local", "--sql", "SELECT 1")):
+        argv = [python, "-c", older, "history", "show", *words]
+        done = subprocess.run(argv, cwd=clone.root, capture_output=True, text=True, check=False)
+        assert (done.returncode, "duckdb 2.0.1 or later (1.5.6 is installed)" in done.stderr) == (2, True)

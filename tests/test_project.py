@@ -551,6 +551,14 @@ def test_the_version_is_one() -> None:
     assert tomllib.loads((TOP / "pyproject.toml").read_text())["project"]["version"] == __version__
 
 
+def test_the_oldest_packages_of_the_extra_are_those_that_a_store_asks_for() -> None:
+    from orchgate.commands.history.workspace import OLDEST
+
+    extra = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]["optional-dependencies"]["history"]
+
+    assert extra == [f"{name}>={version}" for name, version in OLDEST.items()]
+
+
 def test_our_own_hooks_need_what_the_project_says() -> None:
     """Out of date? `nox -s hooks` writes it."""
     written = hook_dependencies.CONFIG.read_text()

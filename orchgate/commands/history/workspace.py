@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from orchgate.history.segments import SegmentFault
 
 VERSION = 1
+OLDEST = {"duckdb": "2.0.1", "obstore": "0.7"}  # of the extra `history`; pyproject.toml says why
 NAMED = 20  # of what is wrong, one by one
 
 
@@ -140,14 +141,26 @@ def require_extra() -> None:
 
 def require_duckdb() -> None:
     """Raises UsageError without what answers a query."""
-    if "duckdb" in _missing():
-        raise UsageError("--sql needs duckdb", "pip install 'orchgate[history]'")
+    if missing := _missing("duckdb"):
+        raise UsageError(f"--sql needs {missing}", "pip install 'orchgate[history]'")
 
 
-def _missing() -> str:
+def _missing(*names: str) -> str:
+    """What of the extra is not here, in words; an older DuckDB would take good parts for damaged ones."""
+    from importlib import metadata
     from importlib.util import find_spec
 
-    return " and ".join(name for name in ("duckdb", "obstore") if find_spec(name) is None)
+    found = []
+    for name in names or OLDEST:
+        if find_spec(name) is None:
+            found.append(name)
+            continue
+        with contextlib.suppress(metadata.PackageNotFoundError):  # brought along by whoever packed all of it
+            version = metadata.version(name)
+            numbers = [int(one) for one in version.split(".")[:3] if one.isdecimal()]
+            if numbers < [int(one) for one in OLDEST[name].split(".")]:
+                found.append(f"{name} {OLDEST[name]} or later ({version} is installed)")
+    return " and ".join(found)
 
 
 @contextlib.contextmanager
