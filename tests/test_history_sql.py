@@ -18,7 +18,7 @@ from orchgate.history.entries import HistoryEntry, read_line
 from orchgate.history.parquet import COLUMNS, HEAD, quoted
 from orchgate.history.parquet_parts import PARQUET
 from orchgate.history.repositories import RepositoryIdentity
-from orchgate.history.segments import SegmentFault
+from orchgate.history.segments import HistorySegment, SegmentFault
 from orchgate.history.sql import figures as sql_figures
 from orchgate.history.sql import parts, relations, rows
 from orchgate.lib import process
@@ -244,7 +244,7 @@ def named(name: str, content: bytes) -> str:
     return f"{name[: -len('.parquet') - 64]}{sha256_hex(content)}.parquet"
 
 
-STAGES = [
+STAGES: list[dict[str, Any]] = [
     {"id": "a", "status": "succeeded", "metrics": {"m": 1, "n": 2}, "cached": True},
     {"id": "b", "status": "failed", "metrics": {"m": 1}},
 ]
@@ -311,6 +311,74 @@ def test_a_part_counts_or_is_named_as_when_it_is_read_run_by_run(folder: Folder)
     ]
 
 
+RICH = lines_of(
+    entry(run=0, task_id=None, dirty=True, resumes=1, away_seconds=2, flaky=["b"], complete=False),
+    entry(run=1, status="failed", stages=STAGES, lower_bounds={"user_seconds": "x"}, tests={"passed": 3, "failed": 1}),
+    entry(run=2, benchmarks=[{"name": "x", "value": 1, "unit": "B"}], metrics={"manifest_writes": 3}),
+    entry(run=3, stages=[{**STAGES[1], "flaky": True, "tests": {"passed": 2}, "complete": False}]),
+)
+UNCACHED = lines_of(entry(run=0, benchmarks=[{"name": "x", "value": 1}]), entry(run=1, stages=STAGES[1:]))
+
+
+# Without which rows are no run, or not of this repository, month and class of machines.
+NEEDED = (
+    "kind",
+    "repository",
+    "roots",
+    "machine",
+    "run_id",
+    "pipeline",
+    "started_at",
+    "status",
+    "stage",
+    "name",
+    "value",
+)
+
+
+def test_a_part_without_a_column_adds_up_as_it_does_run_by_run(folder: Folder) -> None:
+    changes = {name: (RICH, f'ALTER TABLE part DROP COLUMN "{name}"') for name in (one.name for one in COLUMNS)}
+
+    assert refused(folder, changes) == sorted(NEEDED)
+
+
+def test_a_part_without_a_kind_of_rows_adds_up_as_it_does_run_by_run(folder: Folder) -> None:
+    changes = {}
+    for kinds in (("counter",), ("benchmark",), ("stage", "counter"), ("stage", "counter", "benchmark")):
+        gone = f"DELETE FROM part WHERE kind IN {(*kinds, '')}"
+        changes["-".join(("rows", *kinds))] = (UNCACHED, gone)
+        changes["-".join(("rows-and-column", *kinds))] = (RICH, f"{gone}; ALTER TABLE part DROP COLUMN cached")
+        changes["-".join(("rows-of-cached", *kinds))] = (RICH, gone)
+
+    stages = ["rows-of-cached-stage-counter", "rows-of-cached-stage-counter-benchmark"]
+    assert refused(folder, changes) == stages  # that one of them was cached, a run says
+
+
+def refused(folder: Folder, changes: Mapping[str, tuple[Sequence[Line], str]]) -> list[str]:
+    """The repositories of which a part does not count, by DuckDB as run by run; both make the same of the others."""
+    contents = {}
+    for repository, (lines, change) in changes.items():
+        for name, old in segments.made(repository, repository, lines, form=PARQUET).items():
+            changed = rewritten(old, folder.path, change)
+            contents[named(name, changed)] = changed
+            folder.put(named(name, changed), changed)
+    read = list(PARQUET.parsed(contents.items()))
+    whole = [one for one in read if isinstance(one, HistorySegment)]
+    runs = [(RepositoryIdentity(one.head.repository, one.head.roots), one.runs) for one in whole]
+    counted = query.counted(runs, LATER, None)
+
+    good, faults = folder.good()
+
+    assert {one.name: one.why for one in faults} == {one.name: one.why for one in read if isinstance(one, SegmentFault)}
+    with relations.connected(str(folder.path)) as database:
+        relations.lay(database, good)
+        relations.settle(database, LATER, None)
+        for by in (("pipeline",), ("stage",), ("benchmark",), ("stage", "counter")):
+            alone = ("repository", *by)
+            assert json.dumps(sql_figures.rows(database, alone)) == json.dumps(query.rows(counted, alone)), by
+    return sorted({one.name.split("/")[1].removeprefix("repo=") for one in faults})
+
+
 def test_a_part_whose_rows_contradict_each_other_is_named(folder: Folder) -> None:
     ((name, content),) = WHOLE.items()
     for change in (
@@ -321,6 +389,8 @@ def test_a_part_whose_rows_contradict_each_other_is_named(folder: Folder) -> Non
     ):
         changed = rewritten(content, folder.path, change)
         folder.put(named(name, changed), changed)
+        (read,) = PARQUET.parsed([(named(name, changed), changed)])
+        assert read == SegmentFault(named(name, changed), "says otherwise of a run than its rows do")
 
     good, faults = folder.good()
 

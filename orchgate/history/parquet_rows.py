@@ -28,6 +28,7 @@ from orchgate.history.parquet import (
 )
 from orchgate.history.segments import head_of, line_of, written
 from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.metrics.lines import is_cached
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -43,6 +44,7 @@ MOST_MEMORY = 4 << 30  # of the process, with what DuckDB keeps itself to
 MOST_SECONDS = 60  # of CPU, for a part
 MOST_ROWS = 5_000_000
 MOST_TEXT = 512 << 20  # bytes of the text of a part, decoded
+OTHERWISE = "says otherwise of a run than its rows do"
 _MOST_COLUMNS = 1_000
 _BATCH = 10_000
 _TYPES = {column.name: column.type for column in COLUMNS}
@@ -53,6 +55,7 @@ _AT = {name: at for at, name in enumerate(_TYPES)}
 _BOUNDS = _AT["lower_bounds"]
 _costs = itemgetter(*(_AT[name] for name in _COST_NAMES))
 _tests = itemgetter(*(_AT[f"tests_{name}"] for name in TESTS))
+_end = itemgetter(_AT["status"], _AT["cached"])
 _of_stage = itemgetter(*(_AT[name] for name in ("stage", "status", "flaky", "cached")))
 _figure = itemgetter(*(_AT[name] for name in ("stage", "name", "value", "unit")))
 _NO_TESTS = (None,) * len(TESTS)
@@ -174,14 +177,24 @@ SELECTED = selected({name: f'"{name}"' for name in _TYPES})
 def entries_of(rows: Iterable[Sequence[Any]]) -> list[HistoryEntry] | str:
     """Rows in their order as runs, or why they are none."""
     found: list[HistoryEntry] = []
+    cached: list[bool] = []  # whether a run says that one of its stages was
     shared: Sequence[object] = ()
     for row in rows:
         if row[0] == RUN:
             shared = row[1 : len(_SHARED) + 1]
             found.append(_run(row))
+            cached.append(_end(row)[1] or False)
         elif row[1 : len(_SHARED) + 1] != shared or not _add(found[-1], row):
             return "holds a part of a run that does not follow its run"
-    return found
+        elif row[0] == COUNTER and not _ends_as(found[-1].stages[-1], row):
+            return OTHERWISE
+    return found if list(map(is_cached, found)) == cached else OTHERWISE
+
+
+def _ends_as(stage: HistoryStage, row: Sequence[Any]) -> bool:
+    """Whether a counter says of its stage what that says: SQL looks at one row at a time."""
+    status, cached = _end(row)
+    return status == stage.status and (cached or False) == stage.cached
 
 
 def _add(entry: HistoryEntry, row: Sequence[Any]) -> bool:

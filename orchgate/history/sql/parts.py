@@ -27,7 +27,7 @@ from orchgate.history.parquet import (
     TESTS,
 )
 from orchgate.history.parquet_parts import JOINED, PARQUET
-from orchgate.history.parquet_rows import MOST_ROWS, answering
+from orchgate.history.parquet_rows import MOST_ROWS, OTHERWISE, answering
 from orchgate.history.parquet_rows import MOST_SECONDS as LONGEST_PART
 from orchgate.history.segments import Head, SegmentFault, head_of, name_of, sha256_of
 from orchgate.history.sql.relations import GoodPart, connected, lock, reads
@@ -48,7 +48,6 @@ _TOGETHER, _OF_ONE_PROCESS = 200, 2_000  # parts that are asked about at once
 MOST_COUNT = 1 << 32  # see `lines.Count`
 _USUAL_SECONDS = 2  # of CPU, for a part of full size; one may take more
 _MOST_KNOWN = 256 << 20  # bytes of what is kept
-_CONTRADICTS = "says otherwise of a run than its rows do"
 _TYPES = {column.name: column.type for column in COLUMNS}
 
 
@@ -151,7 +150,7 @@ def _asked(fresh: Mapping[str, str], scratch: str) -> Iterator[tuple[str, GoodPa
             else:
                 unsure.append(name)
     for read in PARQUET.parsed((name, _content(fresh[name])) for name in unsure) if unsure else ():
-        yield read.name, read if isinstance(read, SegmentFault) else SegmentFault(read.name, _CONTRADICTS)
+        yield read.name, read if isinstance(read, SegmentFault) else SegmentFault(read.name, OTHERWISE)
 
 
 def _content(path: str) -> bytes | OrchgateError:
@@ -334,7 +333,6 @@ _TRUE = {
     ),
     RUN: (
         f"status IN ('{SUCCEEDED}', '{FAILED}', '{CANCELLED}')",
-        "cached IS NOT NULL",
         _number("away_seconds"),
         _number("manifest_writes"),
         _perhaps("reported_manifest_writes", "isfinite(reported_manifest_writes)"),
@@ -346,7 +344,7 @@ _TRUE = {
         _name("name"),
         _FIGURE,
         f"before.kind IN ('{STAGE}', '{COUNTER}') AND before.stage = stage AND before.status = status",
-        f"(before.kind = '{STAGE}' OR before.name < name) AND before.cached IS NOT DISTINCT FROM cached",
+        f"(before.kind = '{STAGE}' OR before.name < name) AND before.cached = cached",
     ),
     BENCHMARK: (_name("name"), _FIGURE, _perhaps("unit", _name("unit")), _perhaps("stage", _name("stage"))),
 }

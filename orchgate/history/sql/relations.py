@@ -148,7 +148,7 @@ def _value(column: Column, *, there: bool) -> str:
     return f'{value} AS "{column.name}"' if default is None else f'coalesce({value}, {default}) AS "{column.name}"'
 
 
-_DEFAULTS = {"entry": VERSION, "dirty": "false", "is_foreign": "false", "resumes": 0, "flaky": "false"}
+_DEFAULTS = {"entry": VERSION, "resumes": 0, **dict.fromkeys(("dirty", "is_foreign", "flaky", "cached"), "false")}
 
 
 def _nothing() -> str:

@@ -71,7 +71,7 @@ def _source(wanted: Sequence[str]) -> tuple[str, str]:
 
 def _totals(database: DuckDBPyConnection, wanted: Sequence[str]) -> Iterator[tuple[tuple[object, ...], Totals]]:
     keys, kind = _source(wanted)
-    flaky = "flaky" if "stage" in wanted else "NOT is_foreign AND len(flaky_stages) > 0"
+    flaky = "flaky" if "stage" in wanted else "NOT is_foreign AND coalesce(len(flaky_stages) > 0, false)"
     statuses = (SUCCEEDED, FAILED, CANCELLED)
     ends = ", ".join(f"count_if(status = '{status}')" for status in statuses)
     found = database.execute(
