@@ -570,3 +570,16 @@ def _merged(parts: Iterable[dict[str, Spread]]) -> dict[str, Spread]:
     for part in parts:
         total = both(total, Totals(costs=part))
     return total.costs
+
+
+def test_only_segments_that_begin_no_later_than_a_run_may_hold_it() -> None:
+    def names(*numbers: int, **fields: str) -> list[str]:
+        return [next(iter(segments.made("o/a", None, lines_of(entry(run=number, **fields))))) for number in numbers]
+
+    ours, others, longer = names(1, 3, 5), names(3, machine="other"), names(3, machine="0123456789abcdef-x")
+    every = [*ours, *others, *longer, *names(3, started_at="2026-04-01T00:00:00Z", completed_at="2026-04-01T00:00:01Z")]
+
+    assert segments.concerned(every, [entry(run=3)]) == ours[:2]
+    assert segments.concerned(every, [entry(run=4), entry(run=2), entry(run=0)]) == ours[:2]
+    assert segments.concerned(every, [entry(run=0)]) == []
+    assert segments.concerned(every, [entry(run=9), entry(run=3, machine="0123456789abcdef-x")]) == [*ours, *longer]

@@ -107,14 +107,17 @@ def name_of(head: Head, first: str, sha256: str, suffix: str = SUFFIX) -> str:
 
 
 def concerned(names: Iterable[str], runs: Iterable[HistoryEntry]) -> list[str]:
-    """The segments that may hold one of some runs, by their names."""
-    machines: dict[str, set[str]] = {}
+    """The segments that may hold one of some runs, by their names, which say the first run that they hold."""
+    latest: dict[str, dict[str, str]] = {}
     for entry in runs:
-        machines.setdefault(f"month={entry.month}", set()).add(f"{entry.machine_class}-")
+        of_month = latest.setdefault(f"month={entry.month}", {})
+        machine = f"{entry.machine_class}-"
+        of_month[machine] = max(entry.run_id, of_month.get(machine, ""))
     found = []
     for name in names:
         *_, month, file = name.split("/")
-        if file.startswith(tuple(machines.get(month, ()))):
+        start = file.rpartition(".")[0][: -_HASH - 1]
+        if any(start.startswith(one) and start[len(one) :] <= last for one, last in latest.get(month, {}).items()):
             found.append(name)
     return found
 
