@@ -96,6 +96,19 @@ def test_a_stage_that_is_slow_for_days_and_fast_again_is_no_change_and_a_revert_
     assert [one.by > 0 for one in changed_in(there_and_back)] == [False, True]
 
 
+@pytest.mark.parametrize("slow", [range(60, 75), range(100, 125), [*range(40, 58), *range(120, 140)]])
+def test_what_was_soon_as_before_is_no_change(slow: Sequence[int]) -> None:
+    """As where a neighbour needs the machine for some runs."""
+    assert changed_in(runs_of(LINE, lambda nth: 0.36 if nth in slow else 0.3, spread=0.003)) == ()
+
+
+def test_a_change_has_to_last_longer_than_what_was_none() -> None:
+    slow = {*range(60, 85), *range(185, 200)}
+
+    assert changed_in(runs_of(LINE, lambda nth: 0.36 if nth in slow else 0.3, spread=0.003)) == ()
+    assert len(changed_in(runs_of(LINE, lambda nth: 0.36 if nth in slow or nth > 150 else 0.3, spread=0.003))) == 1
+
+
 def test_steps_that_do_not_return_are_all_told() -> None:
     assert len(changed_in(runs_of(LINE, lambda nth: (0.3, 0.42, 0.36, 0.5)[nth // 50]))) == 3
 

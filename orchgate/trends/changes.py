@@ -24,6 +24,8 @@ WRONG = 0.05  # of what is told, and how often something is where nothing change
 SMALLEST = 0.02  # a fraction; what changed by less has not
 LEAST_RUNS = 32  # fewer show no change
 NEAR = 20  # runs before and after a change that say how large it is
+BRIEF = 30  # runs, within which what a stream left and came back to was no change for good
+RETURN = 3  # times as large as what is left of a change is the change that was undone
 NEARBY = 5  # runs by which two streams may disagree about where a change is
 ENOUGH = 3  # runs that say how much a commit takes
 MOST_STREAMS = 200  # that are looked at, whole runs first, then those with most runs
@@ -105,16 +107,33 @@ def sure(found: Iterable[TrendChange], streams: int) -> list[TrendChange]:
 def of_stream(stream: Stream) -> Iterator[TrendChange]:
     """What changed in one stream, looked at alone."""
     values = stream.values
-    found = change_points.find(values, SMALLEST)
-    if _goes_to_and_fro(found):
-        return
+    found = _for_good(change_points.find(values, SMALLEST), len(values))
     ends = [0, *[one.index for one in found], len(values)]
     for one, start, end in zip(found, ends, ends[2:], strict=False):
         # Far from it the level may be another one for other reasons: what is told is how large the step is.
         around = values[max(start, one.index - NEAR) : one.index], values[one.index : min(end, one.index + NEAR)]
         before, after = map(median, around)
-        if abs(after / before - 1) >= SMALLEST:
+        if abs(after / before - 1) >= SMALLEST and _lasts(one, before, after):
             yield _change(stream, one._replace(before=before, after=after))._replace(around=around)
+
+
+def _lasts(one: ChangePoint, before: float, after: float) -> bool:
+    """Whether at least half of what the runs near it show is left further away."""
+    return log(one.after / one.before) / log(after / before) >= 1 / 2
+
+
+def _for_good(found: Sequence[ChangePoint], runs: int) -> Sequence[ChangePoint]:
+    """Without levels that soon were left for the one before; the newest has to last longer than each of those did."""
+    kept: list[ChangePoint] = []
+    brief = 0
+    for one in found:
+        if kept and one.index - kept[-1].index <= BRIEF and _returns(kept[-1].before, kept[-1].after, one.after):
+            brief = max(brief, one.index - kept.pop().index)
+        else:
+            kept.append(one)
+    if kept and runs - kept[-1].index <= brief:
+        kept.pop()
+    return () if _goes_to_and_fro(kept) else kept
 
 
 def _goes_to_and_fro(found: Sequence[ChangePoint]) -> bool:
@@ -122,9 +141,12 @@ def _goes_to_and_fro(found: Sequence[ChangePoint]) -> bool:
 
     Then no change is for good. A change and its revert are two.
     """
-    levels = [log(level) for level in (found[0].before, *(one.after for one in found))] if len(found) > 2 else []
-    returns = zip(levels, levels[1:], levels[2:], strict=False)
-    return bool(levels) and all(abs(after - before) < abs(after - other) / 4 for before, other, after in returns)
+    levels = [found[0].before, *(one.after for one in found)] if len(found) > 2 else []
+    return bool(levels) and all(map(_returns, levels, levels[1:], levels[2:]))
+
+
+def _returns(before: float, between: float, after: float) -> bool:
+    return abs(log(after / before)) < abs(log(between / before)) / RETURN
 
 
 def _change(stream: Stream, one: ChangePoint) -> TrendChange:
