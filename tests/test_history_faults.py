@@ -85,6 +85,7 @@ def test_a_remote_that_can_only_be_read_says_so_in_its_own_words(made: Clones) -
     pushed = made.one.orchgate("history", "push")
 
     assert (pushed.code, "remote: this is a mirror" in pushed.out) == (3, True), pushed.out
+    assert "deprecated" not in pushed.out  # of how we call git
     assert (state(made.one), told(made.third, "fetch")["run_count"]) == (before, 1)
 
 

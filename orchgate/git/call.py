@@ -35,8 +35,15 @@ PINNED = (
 # For calls that write: a fetch of ours would run `reference-transaction`, an index of ours `post-index-change`.
 NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 # For calls that use the network: whoever is asked is configured, and no other program is. Nobody tidies up afterwards
-# (`gc.recentObjectsHook`), and what a repository borrows from is not asked for its references.
-ONLINE = (*NO_HOOKS, "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "core.alternateRefsCommand=:")
+# (`gc.recentObjectsHook`), and what a repository borrows from is not asked for its references. What git says there is
+# quoted, so it shall not speak of GIT_GRAFT_FILE, which is ours.
+ONLINE = (
+    *NO_HOOKS,
+    *("-c", "gc.auto=0"),
+    *("-c", "maintenance.auto=false"),
+    *("-c", "core.alternateRefsCommand=:"),
+    *("-c", "advice.graftFileDeprecated=false"),
+)
 # Options every diff gets; each one answers a setting that made a plain `git diff` lie or crash.
 DIFF_PINNED = (
     "--no-color",
