@@ -245,6 +245,19 @@ def test_the_median_of_each_week_is_drawn(made: Clones) -> None:
     assert (shown.code, drawn.split()) == (0, ["demo", "▁▅█", "1.000", "s", "to", "3.000", "s"]), shown.out
 
 
+def test_what_is_drawn_is_in_columns(made: Clones) -> None:
+    days = [f"2026-03-{day:02d}T10:00:00Z" for day in (2, 9)]
+    more = [line(at, started_at=day, completed_at=None) for at, day in enumerate(days)]
+    more += [line(2 + at, pipeline_id="a-longer-one", started_at=day, completed_at=None) for at, day in enumerate(days)]
+    more += [line(4 + at, machine="f" * 16, started_at=day, completed_at=None) for at, day in enumerate(days)]
+    write_lines(made.one, more)
+
+    shown = made.one.orchgate("history", "show", "--plot", "--by", "pipeline,machine", env={"LC_ALL": "C.UTF-8"})
+
+    rows = shown.out.partition("week by week, oldest first:\n")[2].splitlines()[:3]
+    assert {row.index(row.split()[1]) for row in rows} == {2 + len("a-longer-one") + 2}, shown.out
+
+
 def test_people_read_a_table(made: Clones) -> None:
     record(made.one)
     record(made.one, "broken")

@@ -452,6 +452,18 @@ def test_what_cannot_be_written_to_is_named(made: Clones, shared: str) -> None:
     assert runs(made.one) == 1
 
 
+def test_what_helps_against_damage_is_said_once(made: Clones, shared: str) -> None:
+    write_lines(made.one, [line(1), line(2, started_at="2026-04-02T10:00:00Z", completed_at=None)])
+    told(made.one, "push", "--to", shared)
+    for part in parts(shared):
+        part.write_bytes(b"torn")
+
+    shown = made.third.orchgate("history", "show", "--from", shared)
+
+    assert (shown.code, shown.out.count("has other bytes")) == (3, len(parts(shared)))
+    assert shown.out.count("hint: where its runs were recorded, orchgate history push replaces it") == 1
+
+
 def test_a_part_whose_bytes_are_others_is_named_and_replaced_by_a_push(made: Clones, shared: str) -> None:
     write_lines(made.one, [line(1)])
     told(made.one, "push", "--to", shared)

@@ -434,7 +434,7 @@ def test_the_default_branch_of_every_repository_is_judged_as_a_whole(listed: Rep
     assert units_[bad]["verdict"] == report["verdict"]
     assert sorted(units_[bad]["rules"]) == sorted({one["rule"] for one in report["diagnostics"]})
     assert (units_["empty"]["verdict"], units_["empty"]["error"]) == ("broken", "is empty: its HEAD names no commit")
-    assert (units_["gone"]["verdict"], units_["gone"]["error"]) == ("broken", "is no folder")
+    assert (units_["gone"]["verdict"], units_["gone"]["error"]) == ("broken", "is not a folder")
 
 
 def test_repositories_give_the_same_lines_by_one_process_and_by_many(listed: Repo) -> None:
@@ -494,7 +494,7 @@ HOSTILE = {
     "fd::17": "fd::",
     "ftp://example.org/x": "ftp",
     "transport+ext://x": "transport+ext",
-    "/etc/passwd": "is no folder",
+    "/etc/passwd": "is not a folder",
     "/proc": "repository",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchgate.git.store.contents import RefLayout
-from orchgate.history.segments import FILE, FOLDERS, JSONL, MOST_BYTES, SegmentFault, sha256_of
+from orchgate.history.segments import FILE, FOLDERS, JSONL, MOST_BYTES, WRONG_BYTES, SegmentFault, sha256_of
 from orchgate.history.store import ALL, Learned, ends, load, superseded
 from orchgate.lib.typed import TYPE_CHECKING
 
@@ -69,7 +69,7 @@ class RemoteSegments(GitSegments):
     @property
     def untaken(self) -> tuple[SegmentFault, ...]:
         """Segments whose content is not what their name says: they stay there."""
-        return tuple(SegmentFault(name, "has other bytes than its name says") for name in sorted(self._there.wrong))
+        return tuple(SegmentFault(name, WRONG_BYTES) for name in sorted(self._there.wrong))
 
     def add(self, segments: Mapping[str, bytes]) -> frozenset[str]:
         return self._push(segments)

@@ -16,7 +16,7 @@ from orchgate.errors import OrchgateError
 from orchgate.history import query
 from orchgate.history.entries import as_counted
 from orchgate.history.repositories import RepositoryIdentity, labels, of_head
-from orchgate.history.segments import HistorySegment, sha256_of
+from orchgate.history.segments import WRONG_BYTES, HistorySegment, sha256_of
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.metrics.aggregate import Aggregate, Totals, merge
 from orchgate.metrics.fold import Sums
@@ -138,7 +138,7 @@ def _read_there(where: StoreAddress) -> Callable[[str], bytes | OrchgateError]:
         except OrchgateError as error:
             raise Unfit(error.message) from error
         known = sha256_hex(content) == sha256_of(name)
-        return content if known else PartFault("has other bytes than its name says")
+        return content if known else PartFault(WRONG_BYTES)
 
     return read
 

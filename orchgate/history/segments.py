@@ -69,6 +69,9 @@ class HistorySegment(NamedTuple):
         return self.head.repository, self.head.roots or "", self.head.month, self.head.machine
 
 
+WRONG_BYTES = "has other bytes than its name says"
+
+
 class SegmentFault(NamedTuple):
     """A segment of which nothing counts, and why."""
 

@@ -139,7 +139,7 @@ def _repository(words: list[str], folder: str) -> UnitSpec:
     unit = names[0] if names and names[0] else _shown(source, ref, refused)
     if not refused and clones.is_path(source):
         source = os.path.normpath(os.path.join(folder, source))
-        refused = "" if os.path.isdir(source) else "is no folder"
+        refused = "" if os.path.isdir(source) else "is not a folder"
     return UnitSpec(unit, REPOSITORY, source, ref=ref, refused=refused)
 
 

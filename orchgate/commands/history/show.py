@@ -299,20 +299,21 @@ def _plot(weekly: Sequence[Mapping[str, object]]) -> None:
     """Draws, for each row but for its week, the medians of its weeks."""
     seen = screen.here()
     kind = "p50_value" if any("p50_value" in row for row in weekly) else "p50_wall_seconds"
-    series: dict[tuple[str, object], list[float]] = {}
+    series: dict[tuple[tuple[str, ...], object], list[float]] = {}
     for row in weekly:
         if isinstance(value := row[kind], int | float):
-            key = "  ".join(_named(row[name], name, seen.width) for name in BY if name in row and name != "week")
+            key = tuple(_named(row[name], name, seen.width) for name in BY if name in row and name != "week")
             series.setdefault((key, row.get("unit", "")), []).append(value)
     drawn = {key: values[-_NEWEST:] for key, values in series.items() if len(values) > 1}
     if not drawn:
         return
     sys.stdout.write(f"median{' wall time' * (kind == 'p50_wall_seconds')}, week by week, oldest first:\n")
     table = [
-        [key, screen.sparkline(values, seen.glyphs), " to ".join(_ends(values, kind, unit))]
-        for (key, unit), values in drawn.items()
+        [*names, screen.sparkline(values, seen.glyphs), " to ".join(_ends(values, kind, unit))]
+        for (names, unit), values in drawn.items()
     ]
-    fitted = screen.fitted(table, seen.width and seen.width - 2, {0: 8, 1: 8})
+    shrinking = dict.fromkeys(range(len(table[0]) - 1), _LEAST_WIDTH)
+    fitted = screen.fitted(table, seen.width and seen.width - 2, shrinking)
     sys.stdout.writelines(f"{line}\n" for line in screen.rows(fitted))
 
 

@@ -220,7 +220,13 @@ def carried_out(args: argparse.Namespace, verb: Callable[[HistoryWorkspace, Say]
 
 def faults_of(faults: Iterable[SegmentFault]) -> list[Mapping[str, object]]:
     """Segments that do not count, as problems of a document."""
-    return [problem("damaged_segment", f"{one.name}: {one.why}", "", (one.name, 0, 0)) for one in faults]
+    return [problem("damaged_segment", f"{one.name}: {one.why}", _helps(one), (one.name, 0, 0)) for one in faults]
+
+
+def _helps(fault: SegmentFault) -> str:
+    from orchgate.history.segments import WRONG_BYTES
+
+    return "where its runs were recorded, orchgate history push replaces it" if fault.why == WRONG_BYTES else ""
 
 
 def left_out(runs: Iterable[tuple[str, str]]) -> Iterator[Mapping[str, object]]:
@@ -240,9 +246,9 @@ def kept_out(own: Collected) -> list[Mapping[str, object]]:
 def say_problems(problems: Iterable[Mapping[str, object]], say: Say) -> None:
     """Names the first of what does not count, and counts the others."""
     every = list(problems)
-    for one in every[:NAMED]:
+    for number, one in enumerate(every[:NAMED], 1):
         say(f"{'left out' if one['code'] == 'left_out' else 'problem'}: {one['message']}")
-        if one["hint"]:
+        if one["hint"] and one["hint"] not in [later["hint"] for later in every[number:NAMED]]:
             say(f"  hint: {one['hint']}")
     if len(every) > NAMED:
         say(f"and {len(every) - NAMED:,} more; --output-format json names all")

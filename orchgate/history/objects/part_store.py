@@ -10,7 +10,7 @@ from itertools import groupby, islice
 from orchgate.errors import OrchgateError
 from orchgate.history.objects.shape import PartFault, VanishedPart
 from orchgate.history.parquet_parts import PARQUET
-from orchgate.history.segments import FOLDERS, SegmentFault, sha256_of, slug
+from orchgate.history.segments import FOLDERS, WRONG_BYTES, SegmentFault, sha256_of, slug
 from orchgate.history.store import ALL, Learned, ends, load
 from orchgate.lib import files
 from orchgate.lib.files import sha256_hex
@@ -140,7 +140,7 @@ class PartStore:
         except PartFault as error:
             return error
         if sha256_hex(content) != sha256_of(name):
-            return PartFault("has other bytes than its name says")
+            return PartFault(WRONG_BYTES)
         self._cache.put(name, content)
         return content
 
