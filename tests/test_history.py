@@ -258,6 +258,19 @@ def test_what_is_drawn_is_in_columns(made: Clones) -> None:
     assert {row.index(row.split()[1]) for row in rows} == {2 + len("a-longer-one") + 2}, shown.out
 
 
+def test_that_nothing_is_so_new_is_told_apart_from_nothing(made: Clones) -> None:
+    new = made.one.orchgate("history", "show")
+    write_lines(made.one, [line(1)])
+
+    shown = made.one.orchgate("history", "show", "--since", "2026-03-20")
+
+    assert (new.code, "orchgate history fetch" in new.out) == (0, True)
+    assert (shown.code, shown.out.splitlines()) == (
+        0,
+        ["no runs since 2026-03-20 of this clone and what it has fetched count", "  hint: an earlier --since, or none"],
+    )
+
+
 def test_people_read_a_table(made: Clones) -> None:
     record(made.one)
     record(made.one, "broken")

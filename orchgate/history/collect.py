@@ -43,7 +43,7 @@ _CLOCKS = 3600.0  # seconds by which a store's clock may be behind ours; beyond,
 class Collected(NamedTuple):
     """The runs of a clone, each once, by id. `left_out` are those that do not count, and `unreadable` whole files.
 
-    `uncommitted` counts runs of what was no commit yet.
+    `uncommitted` counts runs that were recorded before there was a commit.
     """
 
     runs: Mapping[str, Line]

@@ -140,7 +140,7 @@ def run(args: argparse.Namespace) -> Verdict:
             document = headed("history", {**facts, "notes": [*lines, *notes, *shown.notes]}, VERSION)
             work_tree.print_json(document)
         else:
-            _print(shown, args.by)
+            _print(shown, args.by, args.since)
             _plot(shown.weekly)
             report.write(shown.answers, drawn=args.plot)
             for note in (*notes, *shown.notes):
@@ -262,9 +262,9 @@ def _twins(names: Iterable[str]) -> Iterator[str]:
         yield f"several repositories are called {name}; they are kept apart by their first commits"
 
 
-def _print(shown: Shown, by: Sequence[str]) -> None:
+def _print(shown: Shown, by: Sequence[str], since: datetime | None) -> None:
     if not shown.rows:
-        sys.stdout.write(_nothing(shown, by))
+        sys.stdout.write(_nothing(shown, by, since))
         return
     sys.stdout.write(f"{counted(shown.runs, 'run')} of {shown.where}\n")
     names = [name for name in BY if name in by]
@@ -285,7 +285,9 @@ def _named(value: object, what: str, width: int | None) -> str:
     return f"…{text[1 - limit :]}" if what in FIGURES and width and len(text) > limit else text
 
 
-def _nothing(shown: Shown, by: Iterable[str]) -> str:
+def _nothing(shown: Shown, by: Iterable[str], since: datetime | None) -> str:
+    if not shown.runs and since:
+        return f"no runs since {since:%Y-%m-%d} of {shown.where} count\n  hint: an earlier --since, or none\n"
     if not shown.runs and not shown.where.startswith(_HERE):
         return f"no runs of {shown.where} count\n"
     if not shown.runs:

@@ -239,7 +239,7 @@ def kept_out(own: Collected) -> list[Mapping[str, object]]:
     found: list[Mapping[str, object]] = [problem_of(error) for error in own.unreadable]
     found += [problem("left_out", f"run {one.run} {one.why}" if one.run else one.why) for one in own.left_out]
     if own.uncommitted:
-        found.append(problem("left_out", f"{counted(own.uncommitted, 'run')} of what was no commit yet"))
+        found.append(problem("left_out", f"{counted(own.uncommitted, 'run')} recorded before there was a commit"))
     return found
 
 
