@@ -72,8 +72,8 @@ def make(folder: Path, runs: int) -> dict[str, str]:
             values = ", ".join(f'({_VALUES.get(one.name, "NULL")})::{one.type} AS "{one.name}"' for one in COLUMNS)
             of = "repository = $repository AND machine = $machine AND month = $month"
             database.execute(
-                f"CREATE OR REPLACE TEMP TABLE part AS SELECT {values} FROM runs, range({STAGES + 1}) AS parts(k)"
-                f" WHERE {of} ORDER BY run_id, k",
+                f"CREATE OR REPLACE TEMP TABLE part AS SELECT {values}"
+                f" FROM (SELECT *, unnest(range({STAGES + 1})) AS k FROM runs WHERE {of})",  # as they stand: by time
                 {"repository": repository, "machine": machine, "month": month},
             )
             path = str(folder / "part")
