@@ -143,6 +143,7 @@ def test_compaction_makes_parts_few_and_changes_no_number(made: Clones, shared: 
     assert told(made.one, "push", "--to", shared)["sent_run_count"] == 0
 
 
+@pytest.mark.slow
 def test_parts_that_stand_for_others_take_in_new_ones(made: Clones, shared: str) -> None:
     for run in range(3):
         write_lines(made.one, [line(one) for one in range(run + 1)])
@@ -184,6 +185,7 @@ def test_large_parts_are_asked_which_runs_they_hold_and_small_ones_read_with_the
     assert ends(-1, ours=False) == {}
 
 
+@pytest.mark.slow
 def test_compaction_reads_a_large_part_only_where_it_may_stand_for_small_ones(
     made: Clones, shared: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -221,6 +223,7 @@ def test_what_was_fetched_is_shown_without_asking_anybody(made: Clones, shared: 
     assert told(made.third, "verify")["segment_count"] == 2
 
 
+@pytest.mark.slow
 def test_parts_that_are_compacted_away_while_somebody_reads_are_read_as_what_stands_for_them(
     made: Clones, shared: str
 ) -> None:
@@ -522,6 +525,7 @@ def test_a_pipe_in_the_place_of_a_part_holds_nobody_up(made: Clones, shared: str
     assert show(made.third, "pipeline", "--from", shared) == []
 
 
+@pytest.mark.slow
 def test_two_repositories_that_share_a_name_and_a_folder_are_kept_apart(
     made: Clones, shared: str, new_repo: Callable[[str], Repo]
 ) -> None:
