@@ -75,7 +75,7 @@ def address(place: HistoryWorkspace, given: str) -> StoreAddress | None:
 
 
 def configured_store(repository: Repository, config: Config) -> StoreAddress | None:
-    """That of `history.to`; None for the reference of a remote. Raises UsageError, ConfigError.
+    """That of `[history] to`; None for the reference of a remote. Raises UsageError, ConfigError.
 
     The configuration is that of what is judged, which must not say by itself where runs go and what is read: an
     address in it counts as the default branch has it.
