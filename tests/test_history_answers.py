@@ -140,6 +140,9 @@ def test_an_answer_is_cut_where_it_gets_long() -> None:
         "USE x",
         "EXPLAIN ANALYZE SELECT 1",
         "PREPARE x AS SELECT 1",
+        "WITH x AS (DELETE FROM parts RETURNING *) SELECT * FROM x",
+        "SELECT * FROM (WITH x AS (INSERT INTO parts VALUES (9, 'a', 'b') RETURNING *) FROM x)",
+        "SELECT INTERVAL 9000000 YEARS",
     ],
 )
 def test_what_is_not_one_select_is_refused(text: str) -> None:

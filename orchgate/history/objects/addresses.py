@@ -17,6 +17,7 @@ BUCKETS = {"s3": "AWS_ACCESS_KEY_ID", "gs": "GOOGLE_APPLICATION_CREDENTIALS", "a
 _SCHEME = lazy(r"([A-Za-z][A-Za-z0-9+.-]{0,30})://")
 _BUCKET = lazy(r"[A-Za-z0-9$][A-Za-z0-9._-]{0,254}")
 _FOLDER = lazy(r"[A-Za-z0-9_.=+,-][A-Za-z0-9 _.=+,-]{0,254}")
+_CREDENTIALS = lazy(r"[^/.].*:/*[^/]*@")  # of what was meant to be a URL, and is none
 _TRUE = ("1", "true", "yes", "on", "y", "t")
 
 
@@ -57,7 +58,7 @@ def _folder(text: str, beside: str) -> StoreAddress:
     if "/" not in text and text not in (".", ".."):
         shown = text[:40] if text.isprintable() else "that"
         raise UsageError(f"{shown!r}: there is no such store", f"a folder is written with a slash: ./{shown}")
-    if not text.isprintable() or "@" in text.partition("/")[0]:
+    if not text.isprintable() or "@" in text.partition("/")[0] or _CREDENTIALS.match(text):
         raise UsageError("the address of the store holds what no folder is called")
     return StoreAddress(FILE, "", os.path.normpath(os.path.join(beside, text)))
 

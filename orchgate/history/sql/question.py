@@ -11,6 +11,7 @@ from math import isfinite
 
 from orchgate.errors import UsageError
 from orchgate.history.sql.rows import ABSENT, KEYS
+from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
+# Of a query as a tree; within a text of it, each of these quotes has a backslash.
+_WRITING = lazy(r'"type":"(INSERT|UPDATE|DELETE|MERGE)_[A-Z_]*NODE"')
 _LONGEST = 400  # characters of what DuckDB says
 _COMMON = {
     "repository": KEYS["repository"],
@@ -89,7 +92,8 @@ def ask(database: DuckDBPyConnection, text: str, most: int) -> QueryResult:
 
     try:
         statements = database.extract_statements(text)
-        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        is_one = len(statements) == 1 and statements[0].type == duckdb.StatementType.SELECT
+        if not is_one or _writes(database, text):
             hint = "such as: SELECT pipeline, count(*) FROM runs GROUP BY ALL"
             raise UsageError("--sql takes one SELECT, and nothing else", hint)
         found = database.execute(statements[0])
@@ -97,13 +101,19 @@ def ask(database: DuckDBPyConnection, text: str, most: int) -> QueryResult:
         rows = found.fetchmany(most + 1)
     except (duckdb.InterruptException, duckdb.OutOfMemoryException):
         raise
-    except (duckdb.Error, RuntimeError, ValueError) as error:
+    except (duckdb.Error, ArithmeticError, RuntimeError, ValueError) as error:
         if "Out of Memory" in str(error):  # told while a row is fetched
             raise duckdb.OutOfMemoryException(str(error)) from error
         tables = "the tables are runs, stages, counters and benchmarks; --sql 'DESCRIBE runs' lists columns"
         raise UsageError(f"--sql: {_told(error)}", tables) from error
     plain = [[_plain(value) for value in row] for row in rows[:most]]
     return QueryResult(columns, plain, len(rows) > most)
+
+
+def _writes(database: DuckDBPyConnection, text: str) -> bool:
+    """Whether something is written on the way to an answer: WITH x AS (INSERT ... RETURNING ...) SELECT ..."""
+    found = database.execute("SELECT json_serialize_sql($text)", {"text": text}).fetchone()
+    return bool(found and _WRITING.search(found[0]))
 
 
 def _told(error: Exception) -> str:
