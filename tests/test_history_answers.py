@@ -116,6 +116,15 @@ def test_an_answer_is_cut_where_it_gets_long() -> None:
     assert not answered("SELECT * FROM range(3)", most=3).is_cut
 
 
+def test_an_answer_takes_no_more_memory_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(question, "_MOST_BYTES", 1 << 20)
+
+    for text in ("SELECT repeat('x', 1000) FROM range(5000)", "SELECT [[1], []] FROM range(50000)"):
+        with pytest.raises(UsageError, match="the answer is larger than 1 MB"):
+            answered(text, most=100_000)
+    assert len(answered("SELECT repeat('x', 1000) FROM range(5000)", most=900).rows) == 900
+
+
 # What is not
 
 

@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 
 from orchgate.errors import OrchgateError
 from orchgate.history import parquet_rows, segments
-from orchgate.history.entries import HistoryBenchmark, HistoryEntry, HistoryMetrics, HistoryStage, HistoryTests
+from orchgate.history.entries import (
+    HistoryBenchmark,
+    HistoryEntry,
+    HistoryMetrics,
+    HistoryStage,
+    HistoryTests,
+    decode_entry,
+)
 from orchgate.history.parquet import COLUMNS, connected
 from orchgate.history.parquet_parts import JOINED, PARQUET, PartReader
 from orchgate.history.segments import HistorySegment, SegmentFault
@@ -63,7 +70,7 @@ stages = st.builds(
 benchmarks = st.builds(HistoryBenchmark, name=names, value=figures, unit=names, stage=st.none() | names)
 entries = st.builds(
     HistoryEntry,
-    entry=st.just(1) | st.integers(0, 1 << 40),
+    entry=st.just(1) | counts,
     run_id=ids,
     pipeline_id=names,
     task_id=st.none() | names,
@@ -257,6 +264,31 @@ def test_parts_that_contradict_themselves_are_named(tmp_path: Path, what: str, m
     monkeypatch.setattr(parquet_rows, "MOST_TEXT", 1 << 20)
 
     assert why in fault(part(tmp_path, sql))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"status":"failed"', b'"status":"succeeded","status":"failed"'),
+        (b'"2026-03-01T10:00:00Z"', b'"2026-03-01t10:00:00z"'),
+        (b'"2026-03-01T10:00:00Z"', b'"2026-03-01T09:59:59.9999996Z"'),
+        (b'"wall_seconds":0.5', b'"wall_seconds":50e-2'),
+    ],
+)
+def test_a_run_of_another_writer_is_written_as_it_was_read(old: bytes, new: bytes) -> None:
+    """Of what JSON may be in several ways, DuckDB would read some otherwise."""
+    ((_, plain),) = lines_of(entry(status="failed", started_at="2026-03-01T10:00:00Z", stages=[]))
+    assert plain.count(old) == 1
+    changed = plain.replace(old, new)
+    read = decode_entry(changed)
+
+    (made,) = parsed_parts(segments.made(REPOSITORY, ROOTS, [(read, changed)], form=PARQUET))
+
+    assert [one for one, _ in made.runs] == [read]
+
+
+def parsed_parts(made: Mapping[str, bytes]) -> list[HistorySegment]:
+    return [one for one in PARQUET.parsed(made.items()) if isinstance(one, HistorySegment)]
 
 
 def test_a_part_of_another_version_or_of_none_is_named(tmp_path: Path) -> None:

@@ -220,6 +220,11 @@ WRONG = {
     "twice": (content(line(), line()), "once each"),
     "in another order": (content(line(1), line(0)), "in the order"),
     "another month": (content(line(started_at="2026-04-01T00:00:00Z", completed_at=None)), "another month"),
+    "another month elsewhere": (
+        content(line(started_at="2026-03-31T23:00:00-05:00", completed_at=None)),
+        "month depends",
+    ),
+    "a version that is none": (content(line(entry=1 << 70)), "no run, in line 2"),
     "another machine": (content(line(machine="f" * 16)), "class of machines"),
     "a machine with a path": (content(line(machine="../x"), machine="../x"), "no class of machines"),
     "a run with a path": (content(line(run_id="../../x")), "whose id cannot be one"),

@@ -258,6 +258,40 @@ def test_no_part_is_fetched_twice_and_a_damaged_one_is(made: Clones, shared: str
     assert "has other bytes" in messages(told(made.third, "verify", "--from", shared, code=1))
 
 
+@pytest.mark.parametrize(("verb", "code"), [("show", 3), ("verify", 1)])
+def test_a_part_that_was_damaged_here_is_named_and_fetched_again(
+    made: Clones, shared: str, verb: str, code: int
+) -> None:
+    write_lines(made.one, [line(1)])
+    told(made.one, "push", "--to", shared)
+    told(made.third, "fetch", "--from", shared)
+    (here,) = kept(made.third)
+    here.write_bytes(bytes(here.stat().st_size))
+
+    assert "was damaged here" in messages(told(made.third, verb, code=code))
+    told(made.third, "fetch", "--from", shared)
+    assert runs(made.third) == 1
+
+
+def test_a_damaged_part_that_cannot_be_replaced_here_is_not_read(
+    made: Clones, shared: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_lines(made.one, [line(1)])
+    told(made.one, "push", "--to", shared)
+    (there,) = parts(shared)
+    cache = PartCache(str(made.third.root / ".git"), shared)
+    store = part_store.PartStore(FolderObjects(shared), cache)
+    load(store)
+    (here,) = kept(made.third)
+    here.write_bytes(bytes(here.stat().st_size))
+
+    monkeypatch.setattr(PartCache, "forget", lambda *_: None)
+    monkeypatch.setattr(PartCache, "put", lambda *_: None)
+    with tempfile.TemporaryDirectory() as scratch:
+        ((_, path),) = store.located(list(store.names()), scratch)
+        assert Path(str(path)).read_bytes() == there.read_bytes()
+
+
 def test_parts_that_are_kept_here_are_not_read_through_links(made: Clones, shared: str, tmp_path: Path) -> None:
     write_lines(made.one, [line(1)])
     told(made.one, "push", "--to", shared)

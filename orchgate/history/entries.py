@@ -15,7 +15,7 @@ from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.metrics import lines
 from orchgate.metrics.aggregate import COSTS, UNKNOWN
-from orchgate.metrics.lines import EntryLine, ForeignLine, LineFault, Name, ProgramMetrics, StageLine, TestsLine
+from orchgate.metrics.lines import Count, EntryLine, ForeignLine, LineFault, Name, ProgramMetrics, StageLine, TestsLine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,7 +63,7 @@ class HistoryEntry(EntryLine, gc=False, kw_only=True, omit_defaults=True):
     Why a cost is a lower bound stays where the run was recorded: `lower_bounds` say which ones are.
     """
 
-    entry: int = VERSION
+    entry: Count = VERSION
     task_id: Name | None = None
     commit: Name | None = None
     tree: Name | None = None

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 
 from orchgate.errors import OrchgateError
-from orchgate.history.entries import VERSION
+from orchgate.history.entries import VERSION, encode
 from orchgate.history.segments import encode_head
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
@@ -182,7 +182,8 @@ def written(head: Head, lines: Sequence[Line]) -> bytes:
         path = os.path.join(folder, "part")
         try:
             with connected(folder) as database:
-                _fill(database, head, (line for _, line in lines))
+                # As it was read: of a key that is there twice, or another way to write a time, each reader has a view.
+                _fill(database, head, (encode(entry) for entry, _ in lines))
                 database.execute(copy(path, encode_head(head).decode()))
             with open(path, "rb") as file:
                 return file.read()

@@ -9,6 +9,7 @@ order of their ids; in `parquet` as a table. Imports msgspec.
 
 from __future__ import annotations
 
+from datetime import UTC
 from itertools import groupby, pairwise
 from urllib.parse import quote
 
@@ -229,6 +230,8 @@ def _contradiction(name: str, head: Head, entries: Sequence[HistoryEntry]) -> st
         return "holds a run whose id cannot be one"
     if any(one.run_id >= other.run_id for one, other in pairwise(entries)):
         return "does not hold its runs once each, in the order of their ids"
+    if any(entry.started_at.tzinfo is not UTC for entry in entries):
+        return "holds a run whose month depends on where one is"
     if any(entry.month != head.month or entry.machine_class != head.machine for entry in entries):
         return "holds runs of another month or class of machines than it says"
     if name != name_of(head, entries[0].run_id, sha256_of(name), name[name.rfind(".") :]):

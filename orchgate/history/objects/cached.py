@@ -32,6 +32,7 @@ class PartCache:
         self.path = os.path.join(git_folder, *FOLDER, sha256_hex(where)[:16])
         self.trouble = ""
         self.where = where
+        self.damaged: set[str] = set()  # parts of which there is nothing good here
         self._folder = FolderObjects(self.path)
         require_inside(git_folder, self.path)
 
@@ -46,6 +47,7 @@ class PartCache:
             return None
         if sha256_hex(content) == sha256_of(name):
             return content
+        self.damaged.add(name)
         self.forget([name])
         return None
 
@@ -56,6 +58,7 @@ class PartCache:
                 files.make_folders(os.path.dirname(path), sync=False)
                 files.replace_beside(os.path.join(self.path, ADDRESS), f"{self.where}\n".encode())
             files.replace_beside(path, content)
+            self.damaged.discard(name)
         except WriteError as error:
             self.trouble = self.trouble or error.message
 

@@ -57,8 +57,11 @@ class CachedParts:
     def read(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | OrchgateError]]:
         for name in names:
             content = self._cache.get(name, MOST_BYTES)
-            if content is not None:  # forgotten by somebody who fetches, who has what stands for it
+            if content is not None:
                 yield name, content
+            elif name in self._cache.damaged:
+                yield name, PartFault("was damaged here, and is forgotten: orchgate history fetch brings it again")
+            # Else it was forgotten by somebody who fetches, who has what stands for it.
 
 
 class PartStore:
@@ -146,6 +149,8 @@ class PartStore:
 
     def kept(self, name: str) -> str:
         """Where a part is here that is as long as the one there; "" where none is."""
+        if name in self._cache.damaged:  # and could be neither taken away nor replaced
+            return ""
         path = os.path.join(self._cache.path, name)
         one = self._known.get(name)
         try:

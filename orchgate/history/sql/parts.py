@@ -328,6 +328,7 @@ _TRUE = {
         _perhaps("completed_at", "completed_at BETWEEN TIMESTAMPTZ '0001-01-02' AND TIMESTAMPTZ '9999-12-30'"),
         _name("pipeline"),
         *(_perhaps(column, _name(column)) for column in ("task", '"commit"', "tree")),
+        _number("entry"),
         _number("resumes"),
         f"if(kind = '{RUN}', before.part IS DISTINCT FROM part OR before.run_id < run_id, before.shared = shared)",
     ),

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 # Of a query as a tree; within a text of it, each of these quotes has a backslash.
 _WRITING = lazy(r'"type":"(INSERT|UPDATE|DELETE|MERGE)_[A-Z_]*NODE"')
+_MOST_BYTES = 256 << 20  # of an answer
+_FRAME = 32  # bytes of any value
+_BATCH = 1_000  # rows
 _LONGEST = 400  # characters of what DuckDB says
 _COMMON = {
     "repository": KEYS["repository"],
@@ -98,7 +101,7 @@ def ask(database: DuckDBPyConnection, text: str, most: int) -> QueryResult:
             raise UsageError("--sql takes one SELECT, and nothing else", hint)
         found = database.execute(statements[0])
         columns = [column[0] for column in found.description or ()]
-        rows = found.fetchmany(most + 1)
+        rows = _fetched(found, most + 1)
     except (duckdb.InterruptException, duckdb.OutOfMemoryException):
         raise
     except (duckdb.Error, ArithmeticError, RuntimeError, ValueError) as error:
@@ -108,6 +111,32 @@ def ask(database: DuckDBPyConnection, text: str, most: int) -> QueryResult:
         raise UsageError(f"--sql: {_told(error)}", tables) from error
     plain = [[_plain(value) for value in row] for row in rows[:most]]
     return QueryResult(columns, plain, len(rows) > most)
+
+
+def _fetched(found: DuckDBPyConnection, most: int) -> list[Sequence[object]]:
+    """The first rows: what they take is memory that DuckDB knows nothing of."""
+    rows: list[Sequence[object]] = []
+    left = _MOST_BYTES
+    while len(rows) < most and (some := found.fetchmany(min(_BATCH, most - len(rows)))):
+        rows += some
+        left -= sum(map(_size, some))
+        if left < 0:
+            hint = "ask for fewer rows, or for less of each; --limit N shows the first N"
+            raise UsageError(f"--sql: the answer is larger than {_MOST_BYTES >> 20} MB", hint)
+    return rows
+
+
+def _size(value: object) -> int:
+    """About how many bytes a value takes, at least."""
+    match value:
+        case str() | bytes():
+            return _FRAME + len(value)
+        case list() | tuple():
+            return _FRAME + sum(map(_size, value))
+        case dict():
+            return _FRAME + sum(map(_size, value.values()))
+        case _:
+            return _FRAME
 
 
 def _writes(database: DuckDBPyConnection, text: str) -> bool:
