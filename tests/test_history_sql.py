@@ -20,7 +20,7 @@ from orchgate.history.parquet_parts import PARQUET
 from orchgate.history.repositories import RepositoryIdentity
 from orchgate.history.segments import HistorySegment, SegmentFault
 from orchgate.history.sql import figures as sql_figures
-from orchgate.history.sql import parts, relations, rows
+from orchgate.history.sql import parts, relations, rows, truths
 from orchgate.lib import process
 from orchgate.lib.files import sha256_hex
 from orchgate.metrics import sketch
@@ -456,8 +456,8 @@ def test_parts_of_other_versions_add_up_with_ours(folder: Folder) -> None:
 
 
 def test_every_column_of_a_part_is_looked_at_or_may_say_anything() -> None:
-    """Whoever adds one says in `parts` which values it may have."""
-    looked_at = " ".join(one for true in parts._TRUE.values() for one in true)
+    """Whoever adds one says in `truths` which values it may have."""
+    looked_at = " ".join(one for true in truths.TRUE.values() for one in true)
     free = {"dirty", "is_foreign"}  # of which all values will do
 
     assert {one.name for one in COLUMNS if one.name not in looked_at} == free

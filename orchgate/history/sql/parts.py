@@ -13,29 +13,16 @@ from orchgate import __version__
 from orchgate.config.names import is_repository_name
 from orchgate.errors import OrchgateError
 from orchgate.history.entries import MACHINE
-from orchgate.history.entries import RUN as RUN_ID
-from orchgate.history.parquet import (
-    BENCHMARK,
-    COLUMNS,
-    COSTS,
-    COUNTER,
-    HEAD,
-    KINDS,
-    RUN,
-    SHARED,
-    STAGE,
-    TESTS,
-)
+from orchgate.history.parquet import COLUMNS, HEAD
 from orchgate.history.parquet_parts import JOINED, PARQUET
 from orchgate.history.parquet_rows import MOST_ROWS, OTHERWISE, answering
 from orchgate.history.parquet_rows import MOST_SECONDS as LONGEST_PART
 from orchgate.history.segments import Head, SegmentFault, head_of, name_of, sha256_of
+from orchgate.history.sql import truths
 from orchgate.history.sql.relations import GoodPart, connected, lock, reads
 from orchgate.lib import files, process
 from orchgate.lib.codec import MsgspecError, Struct, json
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol, suppress
-from orchgate.metrics.aggregate import CANCELLED, FAILED, SUCCEEDED, UNKNOWN
-from orchgate.metrics.lines import MOST_BYTES, MOST_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -45,7 +32,6 @@ if TYPE_CHECKING:
     Named = tuple[str, str]  # a part by its name, and its path
 
 _TOGETHER, _OF_ONE_PROCESS = 200, 2_000  # parts that are asked about at once
-MOST_COUNT = 1 << 32  # see `lines.Count`
 _USUAL_SECONDS = 2  # of CPU, for a part of full size; one may take more
 _MOST_KNOWN = 256 << 20  # bytes of what is kept
 _TYPES = {column.name: column.type for column in COLUMNS}
@@ -276,7 +262,7 @@ def _sums(database: DuckDBPyConnection, parts: Sequence[GoodPart]) -> dict[str, 
     if not ordered:
         return {}
     _claim(database, ordered)
-    found = database.execute(_sums_of(" UNION ALL ".join(reads(ordered)))).fetchall()
+    found = database.execute(truths.sums_of(" UNION ALL ".join(reads(ordered)))).fetchall()
     return {
         ordered[part].path: PartSums(rows, wrong, runs, first, cached)
         for part, rows, wrong, runs, first, *cached, _, _ in found
@@ -290,93 +276,6 @@ def _claim(database: DuckDBPyConnection, ordered: Sequence[GoodPart]) -> None:
     heads = [(at, one.head) for at, one in enumerate(ordered)]
     claims = [(at, one.repository, one.roots, one.machine, f"{one.month}-01T00:00:00Z") for at, one in heads]
     database.executemany("INSERT INTO claims VALUES (?, ?, ?, ?, ?)", claims)
-
-
-def _name(column: str) -> str:
-    return f"length({column}) BETWEEN 1 AND {_LONGEST}"
-
-
-def _perhaps(column: str, true: str) -> str:
-    return f"({column} IS NULL OR {true})"
-
-
-def _all(column: str, true: str) -> str:
-    return f"coalesce(list_bool_and(list_transform({column}, lambda one: one IS NOT NULL AND {true})), true)"
-
-
-def _number(column: str) -> str:
-    most = {"DOUBLE": MOST_SECONDS, "BIGINT": MOST_COUNT}[_TYPES[column]]
-    return _perhaps(column, f"{column} BETWEEN 0 AND {MOST_BYTES if column.endswith('_bytes') else most}")
-
-
-_LONGEST = 300  # characters, see `lines.Name`
-_FIGURE = "value BETWEEN -1e308 AND 1e308"
-_COST = (
-    *(_number(name) for name, _ in COSTS if name != "complete"),
-    *(_number(f"tests_{name}") for name in TESTS),
-    _all("lower_bounds", "true"),
-)
-# What is true of the rows of each kind; the first are of every kind. A row that is none of a run belongs to the run
-# before it.
-_TRUE = {
-    "": (
-        f"regexp_full_match(run_id, '{RUN_ID.pattern}')",
-        "repository IS NOT DISTINCT FROM claimed_repository",
-        "roots IS NOT DISTINCT FROM claimed_roots",
-        f"coalesce(machine, '{UNKNOWN}') = claimed_machine",
-        "started_at >= claimed_month AND started_at < claimed_month + INTERVAL 1 MONTH",
-        _perhaps("completed_at", "completed_at BETWEEN TIMESTAMPTZ '0001-01-02' AND TIMESTAMPTZ '9999-12-30'"),
-        _name("pipeline"),
-        *(_perhaps(column, _name(column)) for column in ("task", '"commit"', "tree")),
-        _number("entry"),
-        _number("resumes"),
-        f"if(kind = '{RUN}', before.part IS DISTINCT FROM part OR before.run_id < run_id, before.shared = shared)",
-    ),
-    RUN: (
-        f"status IN ('{SUCCEEDED}', '{FAILED}', '{CANCELLED}')",
-        _number("away_seconds"),
-        _number("manifest_writes"),
-        _perhaps("reported_manifest_writes", "isfinite(reported_manifest_writes)"),
-        _all("flaky_stages", _name("one")),
-        *_COST,
-    ),
-    STAGE: (_name("stage"), _name("status"), *_COST),
-    COUNTER: (
-        _name("name"),
-        _FIGURE,
-        f"before.kind IN ('{STAGE}', '{COUNTER}') AND before.stage = stage AND before.status = status",
-        f"(before.kind = '{STAGE}' OR before.name < name) AND before.cached = cached",
-    ),
-    BENCHMARK: (_name("name"), _FIGURE, _perhaps("unit", _name("unit")), _perhaps("stage", _name("stage"))),
-}
-
-
-def _right() -> str:
-    common, *others = (" AND ".join(f"({one})" for one in true) for true in _TRUE.values())
-    kinds = " ".join(f"WHEN '{kind}' THEN {true}" for kind, true in zip(KINDS, others, strict=True))
-    return f"kind IS NOT NULL AND {common} AND CASE kind {kinds} ELSE true END"
-
-
-_BEFORE = ", ".join(
-    f"'{name}': lag({name}) OVER ()"
-    for name in ("kind", "part", "run_id", "stage", "name", "status", "cached", "shared")
-)
-_SHARED = ", ".join(f'"{column.name}"' for column in SHARED)
-
-
-def _sums_of(rows: str) -> str:
-    # A window without an order runs over the rows as they stand, and holds one of them.
-    return f"""
-WITH rows AS (SELECT *, hash(part, {_SHARED}) AS shared FROM ({rows})),
-following AS (SELECT *, {{{_BEFORE}}} AS before FROM rows)
-SELECT part, count(*), count_if(NOT coalesce({_right()}, false)), count_if(kind = '{RUN}'), min(run_id),
-    count_if(kind = '{RUN}' AND cached),
-    count(DISTINCT run_id) FILTER (kind = '{STAGE}' AND cached),
-    count(DISTINCT run_id) FILTER (kind IN ('{RUN}', '{STAGE}') AND cached),
-    bool_or(flaky), bool_or(complete)  -- for them to be read at all
-FROM following JOIN claims USING (part)
-GROUP BY part
-"""
 
 
 if __name__ == "__main__":
