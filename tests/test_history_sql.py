@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import duckdb
 import pytest
 
-from orchgate.history import figures, query, segments
+from orchgate.history import figures, parquet_rows, query, segments
 from orchgate.history.entries import HistoryEntry, read_line
 from orchgate.history.parquet import COLUMNS, HEAD, quoted
 from orchgate.history.parquet_parts import PARQUET
@@ -212,6 +212,18 @@ def test_runs_of_the_future_are_left_out_by_name_up_to_a_number(folder: Folder, 
     assert "a clock is wrong" in settled.left_out[0][1]
 
 
+def test_of_equal_entries_of_a_renamed_repository_the_name_decides(folder: Folder) -> None:
+    """Whatever else there is of a run, and in whatever order parts were found to be good."""
+    folder.push("o/b", "r1", lines_of(entry(run=1, wall_seconds=7.0)))
+    folder.good()
+    folder.push("o/a", "r1", lines_of(entry(run=1, wall_seconds=7.0)))
+    folder.push("o/a", "r1", lines_of(entry(run=1, wall_seconds=2.5)))
+
+    _, found = folder.asked(["repository"])
+
+    assert found == query.rows(query.counted(folder.pushed, LATER, None), ["repository"])
+
+
 def test_no_part_is_no_row(folder: Folder) -> None:
     settled, found = folder.asked(["stage"])
 
@@ -252,13 +264,30 @@ FIRST = line(0)["run_id"]
 WHOLE = segments.made(
     "o/a",
     "r1",
-    lines_of(entry(run=0), entry(run=1, stages=STAGES, benchmarks=[{"name": "x", "value": 1}])),
+    lines_of(
+        entry(run=0),
+        entry(run=1, stages=STAGES, benchmarks=[{"name": "x", "value": 1}, {"name": "y", "value": 1, "stage": "b"}]),
+    ),
     form=PARQUET,
 )
+BETWEEN = """
+INSERT INTO part SELECT * REPLACE ('color' AS kind, 'o/x' AS repository) FROM part WHERE kind = 'stage';
+CREATE TABLE other AS
+FROM part ORDER BY run_id, kind = 'benchmark', stage NULLS FIRST, array_position(['run', 'stage', 'color'], kind), name;
+DROP TABLE part;
+ALTER TABLE other RENAME TO part
+"""
 FINE = {
     "": "the same",
     "ALTER TABLE part ADD COLUMN color VARCHAR DEFAULT 'red'": "a column that nobody knows",
     "INSERT INTO part SELECT * REPLACE ('color' AS kind) FROM part WHERE kind = 'benchmark'": "a kind of rows, too",
+    BETWEEN: "rows of such a kind between others",
+    "ALTER TABLE part ADD COLUMN host STRUCT(value INTEGER, resumes TEXT) DEFAULT {'value': 1}": "columns in a column",
+    "ALTER TABLE part DROP COLUMN resumes; ALTER TABLE part ADD COLUMN host STRUCT(resumes BIGINT)": "and without one",
+    "UPDATE part SET completed_at = '0001-01-01T00:00:00Z'": "a run that ended before anything did",
+    "UPDATE part SET completed_at = '9999-12-31T23:59:59.999999Z'": "one that ends after everything else",
+    f"UPDATE part SET cached = NULL WHERE run_id = '{FIRST}'": "without saying that nothing was cached",
+    "UPDATE part SET cached = NULL WHERE kind = 'benchmark'": "or that a benchmark was not",
     "ALTER TABLE part DROP COLUMN tests_errors": "without a column",
     "ALTER TABLE part DROP COLUMN resumes": "without what says that a run resumed",
 }
@@ -290,6 +319,17 @@ LIES = {
     "a run twice": "INSERT INTO part FROM part",
     "no run": "DELETE FROM part",
     "an entry of a version that is none": "UPDATE part SET entry = -1",
+    "a cached run without such a stage": "UPDATE part SET cached = true WHERE kind = 'run'",
+    "another cached run": "UPDATE part SET cached = NOT cached WHERE kind = 'run'",
+    "a counter of a stage that ended otherwise": "UPDATE part SET status = 'failed' WHERE kind = 'counter'",
+    "a benchmark of a stage that ended otherwise": "UPDATE part SET status = 'succeeded' WHERE name = 'y'",
+    "a benchmark of a stage that was not cached": "UPDATE part SET cached = true WHERE name = 'y'",
+    "a benchmark of a run that ended otherwise": "UPDATE part SET status = NULL WHERE name = 'x'",
+    "a benchmark of no stage that was cached": "UPDATE part SET cached = true WHERE name = 'x'",
+    "a benchmark of a stage that is not there": "UPDATE part SET stage = 'c' WHERE name = 'x'",
+    "a stage after a benchmark": "CREATE TABLE other AS FROM part ORDER BY run_id, array_position(['run', 'benchmark',"
+    "'stage'], kind); DROP TABLE part; ALTER TABLE other RENAME TO part",
+    "counters in another order": "UPDATE part SET name = 'o' WHERE kind = 'counter' AND name = 'm' AND stage = 'a'",
     "a run less": f"DELETE FROM part WHERE run_id = '{FIRST}'",
 }
 
@@ -396,6 +436,30 @@ def test_a_part_whose_rows_contradict_each_other_is_named(folder: Folder) -> Non
     good, faults = folder.good()
 
     assert (good, [one.why for one in faults]) == ([], ["says otherwise of a run than its rows do"] * 4)
+
+
+@pytest.mark.parametrize(("bound", "most", "known"), [("MOST_TEXT", 1000, True), ("MOST_ROWS", 100, False)])
+def test_a_part_with_more_than_any_has_is_named_as_when_it_is_read_run_by_run(
+    folder: Folder, monkeypatch: Any, bound: str, most: int, known: bool
+) -> None:
+    """Text counts of the rows that are read; rows of all kinds do."""
+    ((name, content),) = WHOLE.items()
+    kind = "benchmark" if known else "color"
+    more = f"INSERT INTO part SELECT part.* REPLACE ('{kind}' AS kind) FROM part, range(1000) WHERE name = 'x'"
+    changed = rewritten(content, folder.path, more)
+    folder.put(named(name, changed), changed)
+    (path,) = folder.paths.values()
+    some = [(named(name, changed), path)]
+
+    def read() -> tuple[bool, bool]:
+        with relations.connected(str(folder.path), ordered=True) as database:
+            (good,) = parts._of_some(database, some)
+            return good is not None, isinstance(parquet_rows.lines_of(database, path), bytes)
+
+    assert read() == (True, True)
+    for module in (parts, parquet_rows):
+        monkeypatch.setattr(module, bound, most)
+    assert read() == (False, False)
 
 
 def test_a_part_that_is_cut_off_is_named_and_the_others_count(folder: Folder) -> None:

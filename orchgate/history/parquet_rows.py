@@ -56,6 +56,7 @@ _BOUNDS = _AT["lower_bounds"]
 _costs = itemgetter(*(_AT[name] for name in _COST_NAMES))
 _tests = itemgetter(*(_AT[f"tests_{name}"] for name in TESTS))
 _end = itemgetter(_AT["status"], _AT["cached"])
+_STAGE = _AT["stage"]
 _of_stage = itemgetter(*(_AT[name] for name in ("stage", "status", "flaky", "cached")))
 _figure = itemgetter(*(_AT[name] for name in ("stage", "name", "value", "unit")))
 _NO_TESTS = (None,) * len(TESTS)
@@ -127,7 +128,9 @@ def _immoderate(database: DuckDBPyConnection, path: str, columns: Mapping[str, s
     claimed = (claims and claims[0]) or 0
     if not 0 < claimed <= MOST_ROWS:
         return f"says that it holds {claimed:,} rows; at most {MOST_ROWS:,} are read"
-    sums = f"count(*), sum({_text_of(columns)}), count_if({_strange(columns)}), count_if({_foreign(columns)})"
+    known = _known(columns)
+    bad = ", ".join(f"count_if({known} AND ({one}))" for one in (_strange(columns), _foreign(columns)))
+    sums = f"count(*), sum(if({known}, {text_of(columns)}, 0)), {bad}"
     whose = {"repository": head.repository, "roots": head.roots}
     found = database.execute(f"SELECT {sums} {_FROM}", {"path": path, **whose}).fetchone()
     rows, text, strange, foreign = found or (0, 0, 0, 0)
@@ -140,7 +143,12 @@ def _immoderate(database: DuckDBPyConnection, path: str, columns: Mapping[str, s
     return "holds rows of another repository than it says" if foreign else ""
 
 
-def _text_of(columns: Mapping[str, str]) -> str:
+def _known(columns: Mapping[str, str]) -> str:
+    """Whether a row is of a kind that this version knows, in SQL; one of none is wrong, and no later version's."""
+    return f"coalesce({columns['kind']} IN ({', '.join(map(quoted, KINDS))}), true)"
+
+
+def text_of(columns: Mapping[str, str]) -> str:
     """How many bytes the texts of a row have, in SQL."""
     texts = [f"coalesce(strlen({columns[name]}), 0)" for name in _of("VARCHAR")]
     lists = [f"list_sum(list_transform({columns[name]}, lambda one: strlen(one) + 1))" for name in _of("VARCHAR[]")]
@@ -160,8 +168,8 @@ def _of(type_: str) -> list[str]:
 
 
 def _runs(database: DuckDBPyConnection, path: str, columns: Mapping[str, str]) -> Sequence[Line] | str:
-    # In the order in which they stand: with one thread and nothing to sort or to leave out, DuckDB keeps it.
-    rows = database.execute(f"SELECT {selected(columns)} {_FROM}", {"path": path})
+    # In the order in which they stand: with one thread and nothing to sort, DuckDB keeps it.
+    rows = database.execute(f"SELECT {selected(columns)} {_FROM} WHERE {_known(columns)}", {"path": path})
     entries = entries_of(row for batch in iter(lambda: rows.fetchmany(_BATCH), []) for row in batch)
     return entries if isinstance(entries, str) else list(map(line_of, entries))
 
@@ -178,34 +186,40 @@ def entries_of(rows: Iterable[Sequence[Any]]) -> list[HistoryEntry] | str:
     """Rows in their order as runs, or why they are none."""
     found: list[HistoryEntry] = []
     cached: list[bool] = []  # whether a run says that one of its stages was
+    ends: dict[str | None, tuple[str | None, bool]] = {}  # of the run, and of its stages
     shared: Sequence[object] = ()
     for row in rows:
-        if row[0] == RUN:
+        kind = row[0]
+        status, was_cached = _end(row)
+        if kind == RUN:
             shared = row[1 : len(_SHARED) + 1]
             found.append(_run(row))
-            cached.append(_end(row)[1] or False)
+            cached.append(was_cached or False)
+            ends = {None: (status, False)}
+        elif kind is not None and kind not in KINDS:  # what a later version knows
+            continue
         elif row[1 : len(_SHARED) + 1] != shared or not _add(found[-1], row):
             return "holds a part of a run that does not follow its run"
-        elif row[0] == COUNTER and not _ends_as(found[-1].stages[-1], row):
+        elif kind == STAGE:
+            ends[row[_STAGE]] = status, was_cached or False
+        elif ends.get(row[_STAGE], (None, False)) != (status, was_cached or False):  # SQL looks at one row at a time
             return OTHERWISE
     return found if list(map(is_cached, found)) == cached else OTHERWISE
-
-
-def _ends_as(stage: HistoryStage, row: Sequence[Any]) -> bool:
-    """Whether a counter says of its stage what that says: SQL looks at one row at a time."""
-    status, cached = _end(row)
-    return status == stage.status and (cached or False) == stage.cached
 
 
 def _add(entry: HistoryEntry, row: Sequence[Any]) -> bool:
     """Whether a row may follow those of an entry; it is part of it from now on."""
     if row[0] == STAGE:
         entry.stages.append(_stage(row))
-    elif row[0] == COUNTER:
+        return not entry.benchmarks
+    if row[0] == COUNTER:
         stage, name, value, _ = _figure(row)
-        if not entry.stages or entry.stages[-1].id != stage or name in entry.stages[-1].counters:
+        if entry.benchmarks or not entry.stages or entry.stages[-1].id != stage:
             return False
-        entry.stages[-1].counters[name] = value
+        known = entry.stages[-1].counters
+        if known and name <= next(reversed(known)):
+            return False
+        known[name] = value
     elif row[0] == BENCHMARK:
         stage, name, value, unit = _figure(row)
         unit = "s" if unit is None else unit

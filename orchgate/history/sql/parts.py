@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import groupby
+from operator import itemgetter
 
 from orchgate import __version__
 from orchgate.config.names import is_repository_name
@@ -15,7 +17,7 @@ from orchgate.errors import OrchgateError
 from orchgate.history.entries import MACHINE
 from orchgate.history.parquet import COLUMNS, HEAD
 from orchgate.history.parquet_parts import JOINED, PARQUET
-from orchgate.history.parquet_rows import MOST_ROWS, OTHERWISE, answering
+from orchgate.history.parquet_rows import MOST_ROWS, MOST_TEXT, OTHERWISE, answering
 from orchgate.history.parquet_rows import MOST_SECONDS as LONGEST_PART
 from orchgate.history.segments import Head, SegmentFault, head_of, name_of, sha256_of
 from orchgate.history.sql import truths
@@ -211,16 +213,32 @@ def _parts(database: DuckDBPyConnection, some: Sequence[Named]) -> Iterator[Good
 
 def _columns(database: DuckDBPyConnection, paths: Sequence[str]) -> dict[str, frozenset[str]]:
     """Which of our columns each part has; nothing where one is of another type."""
-    asked = "SELECT file_name, name, duckdb_type FROM parquet_schema($paths) WHERE name IN (SELECT unnest($names))"
+    asked = "SELECT file_name, name, duckdb_type, num_children FROM parquet_schema($paths)"
     found: dict[str, dict[str, str]] = {}
-    for path, name, type_ in database.execute(asked, {"paths": paths, "names": list(_TYPES)}).fetchall():
+    for path, rows in groupby(database.execute(asked, {"paths": paths}).fetchall(), key=itemgetter(0)):
         columns = found.setdefault(path, {})
-        columns[name] = type_ if columns.get(name, type_) == type_ else ""
+        for name, type_ in _outer(rows):
+            if name in _TYPES:
+                columns[name] = type_ if columns.get(name, type_) == type_ else ""
     return {
         path: frozenset(columns)
         for path, columns in found.items()
         if all(type_ == _TYPES[name] for name, type_ in columns.items())
     }
+
+
+def _outer(schema: Iterable[tuple[str, str, str, int | None]]) -> Iterator[tuple[str, str]]:
+    """Names and types of columns, without what is inside of one: each stands before what it is made of."""
+    left = [1]  # of what is open, the schema itself first
+    for _, name, type_, children in schema:
+        if not left:  # more than it says
+            return
+        left[-1] -= 1
+        if len(left) == 2:
+            yield name, type_
+        left.append(children or 0)
+        while left and not left[-1]:
+            left.pop()
 
 
 def _heads(database: DuckDBPyConnection, paths: Sequence[str]) -> dict[str, Head]:
@@ -238,6 +256,8 @@ class PartSums(NamedTuple):
     wrong: int
     runs: int
     first: str | None
+    text: int = 0
+    benchmarks: int = 0
     cached: Sequence[int] = ()
 
 
@@ -249,6 +269,7 @@ def _agrees(name: str, head: Head, sums: PartSums) -> bool:
     return (
         not sums.wrong
         and sums.rows <= MOST_ROWS
+        and sums.text <= MOST_TEXT
         and 0 < sums.runs == head.runs <= JOINED.runs
         and len(set(sums.cached)) == 1
         and is_repository_name(head.repository)
@@ -263,10 +284,18 @@ def _sums(database: DuckDBPyConnection, parts: Sequence[GoodPart]) -> dict[str, 
         return {}
     _claim(database, ordered)
     found = database.execute(truths.sums_of(" UNION ALL ".join(reads(ordered)))).fetchall()
-    return {
-        ordered[part].path: PartSums(rows, wrong, runs, first, cached)
-        for part, rows, wrong, runs, first, *cached, _, _ in found
+    sums = {
+        ordered[part].path: PartSums(0, wrong, runs, first, text, benchmarks, cached)
+        for part, wrong, runs, first, text, benchmarks, *cached, _, _ in found
     }
+    claimed = "SELECT file_name, num_rows FROM parquet_file_metadata($paths)"  # also of kinds that nobody knows
+    for path, rows in database.execute(claimed, {"paths": [part.path for part in ordered]}).fetchall():
+        if path in sums:
+            sums[path] = sums[path]._replace(rows=rows)
+    some = [part for part in ordered if part.path in sums and sums[part.path].benchmarks]
+    for at, wrong in database.execute(truths.wrong_of(" UNION ALL ".join(reads(some)))).fetchall() if some else ():
+        sums[some[at].path] = sums[some[at].path]._replace(wrong=wrong)
+    return sums
 
 
 def _claim(database: DuckDBPyConnection, ordered: Sequence[GoodPart]) -> None:

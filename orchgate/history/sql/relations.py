@@ -219,10 +219,16 @@ def _rank(database: DuckDBPyConnection) -> None:
         entries = parquet_rows.entries_of(row[1:] for row in rows)
         for entry in entries if isinstance(entries, list) else ():
             lines.setdefault(entry.run_id, []).append((encode(entry), part))
-    found = [(part, run_id, at) for run_id, some in lines.items() for at, (_, part) in enumerate(sorted(some))]
+    found = [(part, run_id, at) for run_id, some in lines.items() for part, at in _places(some)]
     for at in range(0, len(found), _INSERTED):
         columns = zip("abc", map(list, zip(*found[at : at + _INSERTED], strict=True)), strict=True)
         database.execute("INSERT INTO ranked SELECT unnest($a), unnest($b), unnest($c)", dict(columns))
+
+
+def _places(lines: Sequence[tuple[bytes, int]]) -> Iterator[tuple[int, int]]:
+    """Parts, and where the line of each comes in their order; of equal ones the names decide."""
+    nth = {line: at for at, line in enumerate(sorted({line for line, _ in lines}))}
+    yield from ((part, nth[line]) for line, part in lines)
 
 
 # By their hashes, which take a fraction of the memory: of a run that only shares one with another, no entry loses.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from orchgate.history.entries import RUN as RUN_ID
-from orchgate.history.parquet import BENCHMARK, COLUMNS, COSTS, COUNTER, KINDS, RUN, SHARED, STAGE, TESTS
+from orchgate.history.parquet import BENCHMARK, COLUMNS, COSTS, COUNTER, KINDS, RUN, SHARED, STAGE, TESTS, quoted
+from orchgate.history.parquet_rows import text_of
 from orchgate.metrics.aggregate import CANCELLED, FAILED, SUCCEEDED, UNKNOWN
 from orchgate.metrics.lines import MOST_BYTES, MOST_SECONDS
 
@@ -28,6 +29,7 @@ def _number(column: str) -> str:
     return _perhaps(column, f"{column} BETWEEN 0 AND {MOST_BYTES if column.endswith('_bytes') else most}")
 
 
+_FIRST_MOMENT, _LAST_MOMENT = "TIMESTAMPTZ '0001-01-01 00:00:00+00'", "TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
 _LONGEST = 300  # characters, see `lines.Name`
 _FIGURE = "value BETWEEN -1e308 AND 1e308"
 _COST = (
@@ -44,7 +46,7 @@ TRUE = {
         "roots IS NOT DISTINCT FROM claimed_roots",
         f"coalesce(machine, '{UNKNOWN}') = claimed_machine",
         "started_at >= claimed_month AND started_at < claimed_month + INTERVAL 1 MONTH",
-        _perhaps("completed_at", "completed_at BETWEEN TIMESTAMPTZ '0001-01-02' AND TIMESTAMPTZ '9999-12-30'"),
+        _perhaps("completed_at", f"completed_at BETWEEN {_FIRST_MOMENT} AND {_LAST_MOMENT}"),
         _name("pipeline"),
         *(_perhaps(column, _name(column)) for column in ("task", '"commit"', "tree")),
         _number("entry"),
@@ -59,7 +61,7 @@ TRUE = {
         _all("flaky_stages", _name("one")),
         *_COST,
     ),
-    STAGE: (_name("stage"), _name("status"), *_COST),
+    STAGE: (_name("stage"), _name("status"), f"before.kind <> '{BENCHMARK}'", *_COST),
     COUNTER: (
         _name("name"),
         _FIGURE,
@@ -81,18 +83,37 @@ _BEFORE = ", ".join(
     for name in ("kind", "part", "run_id", "stage", "name", "status", "cached", "shared")
 )
 _SHARED = ", ".join(f'"{column.name}"' for column in SHARED)
+_TEXT = text_of({name: f'"{name}"' for name in _TYPES})
+_KINDS = ", ".join(map(quoted, KINDS))
 
 
 def sums_of(rows: str) -> str:
     # A window without an order runs over the rows as they stand, and holds one of them.
     return f"""
-WITH rows AS (SELECT *, hash(part, {_SHARED}) AS shared FROM ({rows})),
+WITH rows AS (SELECT *, hash(part, {_SHARED}) AS shared FROM ({rows}) WHERE coalesce(kind IN ({_KINDS}), true)),
 following AS (SELECT *, {{{_BEFORE}}} AS before FROM rows)
-SELECT part, count(*), count_if(NOT coalesce({_right()}, false)), count_if(kind = '{RUN}'), min(run_id),
+SELECT part, count_if(NOT coalesce({_right()}, false)), count_if(kind = '{RUN}'), min(run_id),
+    sum({_TEXT}), count_if(kind = '{BENCHMARK}'),
     count_if(kind = '{RUN}' AND cached),
     count(DISTINCT run_id) FILTER (kind = '{STAGE}' AND cached),
     count(DISTINCT run_id) FILTER (kind IN ('{RUN}', '{STAGE}') AND cached),
     bool_or(flaky), bool_or(complete)  -- for them to be read at all
 FROM following JOIN claims USING (part)
 GROUP BY part
+"""
+
+
+def wrong_of(rows: str) -> str:
+    """Of parts that hold benchmarks: how many of these tell of their stage, or of their run, what that does not."""
+    of = f"part, run_id, if(kind = '{RUN}', NULL, stage) AS stage"
+    return f"""
+WITH rows AS ({rows}),
+ended AS (
+    SELECT {of}, arg_max(status, place) AS status, arg_max(kind = '{STAGE}' AND cached, place) AS cached
+    FROM rows WHERE kind IN ('{RUN}', '{STAGE}') GROUP BY ALL
+)
+SELECT one.part, count(*) FROM (FROM rows WHERE kind = '{BENCHMARK}') AS one LEFT JOIN ended
+    ON one.part = ended.part AND one.run_id = ended.run_id AND one.stage IS NOT DISTINCT FROM ended.stage
+WHERE one.status IS DISTINCT FROM ended.status OR one.cached IS DISTINCT FROM coalesce(ended.cached, false)
+GROUP BY ALL
 """
