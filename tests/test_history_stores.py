@@ -433,7 +433,7 @@ def test_a_push_of_nothing_says_what_records_a_run(made: Clones, shared: str) ->
         assert [note.rpartition(": ")[2] for note in notes] == ["nothing to send", NEXT]
 
 
-NEXT = "orchgate run PIPELINE --task ID records a run"
+NEXT = "`orchgate run PIPELINE --task ID` records a run"
 
 
 def test_a_store_that_only_this_branch_names_is_not_used(made: Clones, shared: str) -> None:
@@ -501,7 +501,7 @@ def test_what_helps_against_damage_is_said_once(made: Clones, shared: str) -> No
     shown = made.third.orchgate("history", "show", "--from", shared)
 
     assert (shown.code, shown.out.count("has other bytes")) == (3, len(parts(shared)))
-    assert shown.out.count("hint: where its runs were recorded, orchgate history push replaces it") == 1
+    assert shown.out.count("hint: where its runs were recorded, `orchgate history push` replaces it") == 1
 
 
 def test_a_part_whose_bytes_are_others_is_named_and_replaced_by_a_push(made: Clones, shared: str) -> None:

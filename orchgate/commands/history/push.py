@@ -74,7 +74,7 @@ def _push(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Histor
     problems = [*workspace.kept_out(own), *workspace.faults_of(others.faults), *_withheld(secrets)]
     workspace.say_problems(problems, say)
     if not (problems or any(groups.values())):
-        say("  hint: orchgate run PIPELINE --task ID records a run")
+        say("  hint: `orchgate run PIPELINE --task ID` records a run")
     verdict = Verdict.FAIL if secrets else Verdict.BROKEN if own.unreadable or others.faults else Verdict.PASS
     number = sum(map(len, groups.values()))
     added = HistoryOutcome(verdict, remote, number, is_dry_run=args.dry_run, problems=tuple(problems))

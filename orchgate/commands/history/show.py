@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime, timedelta
 
-from orchgate.commands.history import asked, report, workspace
+from orchgate.commands.history import asked, workspace
 from orchgate.commands.shared import options, screen, servers, work_tree
 from orchgate.lib.lazy import lazy
 from orchgate.lib.text import counted
@@ -13,7 +13,6 @@ from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
 from orchgate.outputs._document import headed
 from orchgate.outputs._escape import escape
-from orchgate.trends import told
 from orchgate.verdict import words
 
 if TYPE_CHECKING:
@@ -140,6 +139,8 @@ def run(args: argparse.Namespace) -> Verdict:
             document = headed("history", {**facts, "notes": [*lines, *notes, *shown.notes]}, VERSION)
             work_tree.print_json(document)
         else:
+            from orchgate.commands.history import report
+
             _print(shown, args.by, args.since)
             _plot(shown.weekly)
             report.write(shown.answers, drawn=args.plot)
@@ -150,6 +151,7 @@ def run(args: argparse.Namespace) -> Verdict:
 
 
 def _shown(place: HistoryWorkspace, args: argparse.Namespace, say: Say) -> Shown:
+    from orchgate.commands.history import report
     from orchgate.history import query
     from orchgate.history.collect import ahead
     from orchgate.trends import answers
@@ -177,6 +179,7 @@ def _store(place: HistoryWorkspace, args: argparse.Namespace) -> StoreAddress | 
 def _of_store(place: HistoryWorkspace, args: argparse.Namespace, where: StoreAddress, say: Say) -> Shown:
     """What DuckDB makes of parts that stay files: there may be many more runs than fit into memory."""
     with asked.of_store(place, args, where, say) as there:
+        from orchgate.commands.history import report
         from orchgate.history.sql import figures, relations
         from orchgate.trends import answers, stored
 
@@ -326,6 +329,8 @@ def _ends(values: Sequence[float], kind: str, unit: object) -> Iterator[str]:
 
 
 def _cells(row: Mapping[str, object], columns: Iterable[tuple[str, str]]) -> Iterator[str]:
+    from orchgate.trends import told
+
     for _, name in columns:
         value = row[name]
         if name == "runs":

@@ -226,7 +226,7 @@ def faults_of(faults: Iterable[SegmentFault]) -> list[Mapping[str, object]]:
 def _helps(fault: SegmentFault) -> str:
     from orchgate.history.segments import WRONG_BYTES
 
-    return "where its runs were recorded, orchgate history push replaces it" if fault.why == WRONG_BYTES else ""
+    return "where its runs were recorded, `orchgate history push` replaces it" if fault.why == WRONG_BYTES else ""
 
 
 def left_out(runs: Iterable[tuple[str, str]]) -> Iterator[Mapping[str, object]]:

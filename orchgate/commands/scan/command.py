@@ -101,7 +101,7 @@ def _planned(args: argparse.Namespace) -> _Plan:
     config = _configuration(args.config)
     profile = _profile(args.profile or ("detect" if args.repositories else "default"))
     clones = os.path.abspath(args.clones) if args.clones else ""
-    judging = values.Judging(config, profile, float(int(time.time())), clones, args.timeout)
+    judging = values.Judging(config, profile, float(int(time.time())), clones, patience=args.timeout)
     return _Plan(source, judging, _identity(source, judging), noun)
 
 
@@ -328,4 +328,4 @@ class _Screen:
         from orchgate.commands.scan import words
 
         config = f" --config {quoted(os.path.relpath(self._config))}" if self._config else ""
-        return f"the first in full: orchgate check --commit {words.name_of(worst[0]['unit'], self._noun)}{config}\n"
+        return f"the first in full: `orchgate check --commit {words.name_of(worst[0]['unit'], self._noun)}{config}`\n"

@@ -60,7 +60,7 @@ class CachedParts:
             if content is not None:
                 yield name, content
             elif name in self._cache.damaged:
-                yield name, PartFault("was damaged here, and is forgotten: orchgate history fetch brings it again")
+                yield name, PartFault("was damaged here, and is forgotten: `orchgate history fetch` brings it again")
             # Else it was forgotten by somebody who fetches, who has what stands for it.
 
 
