@@ -97,7 +97,8 @@ def texts(path: Path) -> Iterator[str]:
 
 # Not hints: usage lines, names of commands, what a hook calls, and lines of files that others read.
 NO_HINTS = re.compile(
-    r"orchgate (perf|bisect|observe|scan) .*\[|orchgate try <|orchgate [a-z]+( [a-z]+)?$|orchgate bisect --fresh$|# written"
+    r"orchgate (perf|bisect|observe|scan) .*\[|orchgate try <|orchgate [a-z]+( [a-z]+)?$|orchgate bisect --fresh$"
+    r"|# written"
 )
 OF_FILES = re.compile(r"entry: |name: |- (run: )?orchgate|exec orchgate|<!-- |<meta |# |\^|.*orchgate hook (9|NAME)")
 OF_CHOICES = {"--print-job 9": "--print-job github", "--ci 9": "--ci github", "--runner 9": "--runner prek"}

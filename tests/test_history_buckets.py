@@ -106,6 +106,7 @@ def refused(objects: BucketObjects) -> list[OrchgateError]:
     return found
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_is_named_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all("was not reached" in one.message for one in refused(bucket(monkeypatch, free_port(), 1)))
 

@@ -121,6 +121,7 @@ def fault(content: bytes) -> str:
 # What comes back
 
 
+@pytest.mark.slow
 @settings(
     max_examples=6,
     deadline=None,

@@ -377,12 +377,14 @@ NEEDED = (
 )
 
 
+@pytest.mark.slow
 def test_a_part_without_a_column_adds_up_as_it_does_run_by_run(folder: Folder) -> None:
     changes = {name: (RICH, f'ALTER TABLE part DROP COLUMN "{name}"') for name in (one.name for one in COLUMNS)}
 
     assert refused(folder, changes) == sorted(NEEDED)
 
 
+@pytest.mark.slow
 def test_a_part_without_a_kind_of_rows_adds_up_as_it_does_run_by_run(folder: Folder) -> None:
     changes = {}
     for kinds in (("counter",), ("benchmark",), ("stage", "counter"), ("stage", "counter", "benchmark")):

@@ -115,6 +115,7 @@ def test_a_dry_run_writes_nothing(made: Clones, shared: str) -> None:
     assert (would["sent_run_count"], os.listdir(shared)) == (1, [])
 
 
+@pytest.mark.slow
 def test_only_months_that_are_asked_for_are_fetched(made: Clones, shared: str) -> None:
     early = line(1, started_at="2026-01-05T00:00:00Z", completed_at=None)
     write_lines(made.one, [early, line(2)])
@@ -124,6 +125,7 @@ def test_only_months_that_are_asked_for_are_fetched(made: Clones, shared: str) -
     assert [path.parent.name for path in kept(made.third)] == ["month=2026-03"]
 
 
+@pytest.mark.slow
 def test_compaction_makes_parts_few_and_changes_no_number(made: Clones, shared: str) -> None:
     for run in range(4):
         write_lines(made.one, [line(one) for one in range(run + 1)])
@@ -211,6 +213,7 @@ def test_compaction_reads_a_large_part_only_where_it_may_stand_for_small_ones(
     assert batches(large.stat().st_mtime + 600) == [names]
 
 
+@pytest.mark.slow
 def test_what_was_fetched_is_shown_without_asking_anybody(made: Clones, shared: str) -> None:
     write_lines(made.one, [line(1), line(2)])
     told(made.one, "push", "--to", shared)
@@ -242,6 +245,7 @@ def test_parts_that_are_compacted_away_while_somebody_reads_are_read_as_what_sta
 # What is kept here
 
 
+@pytest.mark.slow
 def test_no_part_is_fetched_twice_and_a_damaged_one_is(made: Clones, shared: str) -> None:
     write_lines(made.one, [line(1)])
     told(made.one, "push", "--to", shared)

@@ -142,6 +142,7 @@ def metrics(repo: Repo, *words: str, code: int = 0) -> bytes:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_runs_of_two_machines_are_added_up_from_a_store(made: Clones, tmp_path: Path) -> None:
     (tmp_path / "shared").mkdir()
     store = str(tmp_path / "shared")

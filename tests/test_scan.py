@@ -222,7 +222,7 @@ def test_the_summary_fits_on_an_ordinary_screen(history: Repo) -> None:
     assert code == 1
     assert [line for line in out.splitlines() if len(line) > 80] == []
     assert "  DIF001        2    20%        2         2" in out
-    assert f"orchgate check --commit {history.git('rev-parse', 'HEAD~7')[:12]}\n" in out
+    assert f"orchgate check --commit {history.git('rev-parse', 'HEAD~7')[:12]}`\n" in out
 
 
 # A file that keeps the lines
