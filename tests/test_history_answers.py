@@ -159,6 +159,7 @@ def test_what_is_not_one_select_is_refused(text: str) -> None:
         answered(text)
 
 
+@pytest.mark.slow
 def test_no_query_reads_or_writes_anything_else(tmp_path: Path) -> None:
     secret = tmp_path / "secret.csv"
     secret.write_text("a\n1\n")
@@ -194,6 +195,7 @@ def test_an_error_of_a_query_is_told_in_the_words_of_duckdb_on_one_line() -> Non
         answered("SELECT error(repeat('x', 10000))")
 
 
+@pytest.mark.slow
 def test_a_query_without_end_ends_by_its_limits() -> None:
     with pytest.raises(QueryOutOfTime, match="longer than"):
         answered(ENDLESS, seconds=0.3)
@@ -206,6 +208,7 @@ def test_a_query_that_takes_more_memory_goes_to_disk() -> None:
     assert answered("SELECT count(DISTINCT hash(range)) FROM range(20000000)", memory="150MB").rows == [[20_000_000]]
 
 
+@pytest.mark.slow
 def test_a_signal_ends_a_query() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
@@ -236,6 +239,7 @@ def clone(repo: Repo) -> Repo:
     return repo
 
 
+@pytest.mark.slow
 def test_the_rows_of_a_store_leave_out_what_is_damaged_and_name_it(clone: Repo, tmp_path: Path) -> None:
     store = tmp_path / "store"
     good, other = parts_in(
@@ -254,6 +258,7 @@ def test_the_rows_of_a_store_leave_out_what_is_damaged_and_name_it(clone: Repo, 
     good.unlink()
 
 
+@pytest.mark.slow
 def test_a_query_is_answered_of_any_source(clone: Repo, tmp_path: Path) -> None:
     write_lines(clone, [line(0), line(1, status="failed")])
     parts_in(tmp_path / "store", ("owner/name", None, RUNS))

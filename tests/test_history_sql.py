@@ -212,6 +212,7 @@ def test_runs_of_the_future_are_left_out_by_name_up_to_a_number(folder: Folder, 
     assert "a clock is wrong" in settled.left_out[0][1]
 
 
+@pytest.mark.slow
 def test_of_equal_entries_of_a_renamed_repository_the_name_decides(folder: Folder) -> None:
     """Whatever else there is of a run, and in whatever order parts were found to be good."""
     folder.push("o/b", "r1", lines_of(entry(run=1, wall_seconds=7.0)))
@@ -334,6 +335,7 @@ LIES = {
 }
 
 
+@pytest.mark.slow
 def test_a_part_counts_or_is_named_as_when_it_is_read_run_by_run(folder: Folder) -> None:
     ((name, content),) = WHOLE.items()
     lies = [rewritten(content, folder.path, change) for change in LIES.values()]
@@ -422,6 +424,7 @@ def refused(folder: Folder, changes: Mapping[str, tuple[Sequence[Line], str]]) -
     return sorted({one.name.split("/")[1].removeprefix("repo=") for one in faults})
 
 
+@pytest.mark.slow
 def test_a_part_whose_rows_contradict_each_other_is_named(folder: Folder) -> None:
     ((name, content),) = WHOLE.items()
     for change in (
@@ -464,6 +467,7 @@ def test_a_part_with_more_than_any_has_is_named_as_when_it_is_read_run_by_run(
     assert read() == (False, False)
 
 
+@pytest.mark.slow
 def test_a_part_that_is_cut_off_is_named_and_the_others_count(folder: Folder) -> None:
     for number in range(5):
         folder.push("o/a", "r1", lines_of(entry(run=number)))
@@ -476,6 +480,7 @@ def test_a_part_that_is_cut_off_is_named_and_the_others_count(folder: Folder) ->
     assert (len(good), {one.name for one in faults}) == (3, {first, second})
 
 
+@pytest.mark.slow
 def test_a_part_that_ends_the_process_that_looks_at_it_is_asked_alone(folder: Folder, monkeypatch: Any) -> None:
     for number in range(5):
         folder.push("o/a", "r1", lines_of(entry(run=number)))
@@ -492,6 +497,7 @@ def test_a_part_that_ends_the_process_that_looks_at_it_is_asked_alone(folder: Fo
     assert [(one.name, one.why) for one in faults] == [(deadly, "says otherwise of a run than its rows do")]
 
 
+@pytest.mark.slow
 def test_a_good_part_is_asked_once_and_again_when_its_file_has_changed(folder: Folder, monkeypatch: Any) -> None:
     folder.push("o/a", "r1", lines_of(entry(run=0)))
     (path,) = folder.paths.values()

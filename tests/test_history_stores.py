@@ -155,6 +155,7 @@ def test_parts_that_stand_for_others_take_in_new_ones(made: Clones, shared: str)
     assert (len(parts(shared)), runs(made.third, "--from", shared)) == (1, 3)
 
 
+@pytest.mark.slow
 def test_a_push_reads_no_part_that_was_written_before_its_runs_began(made: Clones, shared: str) -> None:
     write_lines(made.one, [line(1)])
     told(made.one, "push", "--to", shared)
@@ -168,6 +169,7 @@ def test_a_push_reads_no_part_that_was_written_before_its_runs_began(made: Clone
     assert runs(made.third, "--from", shared) == 2
 
 
+@pytest.mark.slow
 def test_large_parts_are_asked_which_runs_they_hold_and_small_ones_read_with_the_same_answer(
     made: Clones, shared: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -262,6 +264,7 @@ def test_no_part_is_fetched_twice_and_a_damaged_one_is(made: Clones, shared: str
     assert "has other bytes" in messages(told(made.third, "verify", "--from", shared, code=1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("verb", "code"), [("show", 3), ("verify", 1)])
 def test_a_part_that_was_damaged_here_is_named_and_fetched_again(
     made: Clones, shared: str, verb: str, code: int
@@ -296,6 +299,7 @@ def test_a_damaged_part_that_cannot_be_replaced_here_is_not_read(
         assert Path(str(path)).read_bytes() == there.read_bytes()
 
 
+@pytest.mark.slow
 def test_parts_that_are_kept_here_are_not_read_through_links(made: Clones, shared: str, tmp_path: Path) -> None:
     write_lines(made.one, [line(1)])
     told(made.one, "push", "--to", shared)
@@ -508,6 +512,7 @@ def test_what_helps_against_damage_is_said_once(made: Clones, shared: str) -> No
     assert shown.out.count("hint: where its runs were recorded, `orchgate history push` replaces it") == 1
 
 
+@pytest.mark.slow
 def test_a_part_whose_bytes_are_others_is_named_and_replaced_by_a_push(made: Clones, shared: str) -> None:
     write_lines(made.one, [line(1)])
     told(made.one, "push", "--to", shared)
@@ -525,6 +530,7 @@ def test_a_part_whose_bytes_are_others_is_named_and_replaced_by_a_push(made: Clo
     assert runs(made.third, "--from", shared) == 1
 
 
+@pytest.mark.slow
 def test_what_is_no_part_is_left_alone_and_named(made: Clones, shared: str) -> None:
     write_lines(made.one, [line(1), line(2)])
     told(made.one, "push", "--to", shared)
@@ -539,6 +545,7 @@ def test_what_is_no_part_is_left_alone_and_named(made: Clones, shared: str) -> N
     assert (part.parent / "notes.txt").exists()
 
 
+@pytest.mark.slow
 def test_links_in_a_folder_lead_nobody_out_of_it(made: Clones, shared: str, tmp_path: Path) -> None:
     write_lines(made.one, [line(1)])
     told(made.one, "push", "--to", shared)

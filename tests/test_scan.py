@@ -122,6 +122,7 @@ def test_a_merge_is_what_it_brought_to_its_line(history: Repo) -> None:
     assert [one["unit"] for one in line] == [history.git("rev-parse", "HEAD")]
 
 
+@pytest.mark.slow
 def test_what_is_checked_out_changes_no_line(history: Repo, tmp_path: Path) -> None:
     before = scan(history, "HEAD~10..HEAD")
     ends = (history.git("rev-parse", "HEAD~10"), history.git("rev-parse", "HEAD"))
@@ -232,6 +233,7 @@ def kept_lines(path: Path) -> list[dict[str, Any]]:
     return without_seconds([json.loads(line) for line in path.read_text().splitlines()])[1:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [1, 40, 300, 1000, 2500])
 def test_a_scan_goes_on_after_its_last_whole_line(history: Repo, tmp_path: Path, cut: int) -> None:
     whole, torn = tmp_path / "whole.jsonl", tmp_path / "torn.jsonl"
@@ -371,6 +373,7 @@ def sleeps_at_three(job: int) -> int:
     return job
 
 
+@pytest.mark.slow
 def test_a_job_that_takes_too_long_is_given_up_and_the_others_go_on() -> None:
     found = list(workers.in_order(sleeps_at_three, iter(range(12)), 2, 1.0))
 
@@ -393,6 +396,7 @@ def test_jobs_are_drawn_as_there_is_room_for_their_results() -> None:
     results.close()
 
 
+@pytest.mark.slow
 def test_worn_out_processes_are_replaced_without_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "RENEWED", 8)
 
@@ -443,6 +447,7 @@ def test_repositories_give_the_same_lines_by_one_process_and_by_many(listed: Rep
     assert without_seconds(one) == without_seconds(many)
 
 
+@pytest.mark.slow
 def test_clones_go_away_unless_they_are_to_be_kept(listed: Repo, tmp_path: Path) -> None:
     temporary, kept = tmp_path / "tmp", tmp_path / "kept"
     temporary.mkdir()
@@ -578,6 +583,7 @@ def test_an_interrupt_leaves_no_clone_and_no_git(listed: Repo, tmp_path: Path) -
     assert (running.returncode, list(temporary.iterdir())) == (130, [])
 
 
+@pytest.mark.slow
 def test_a_server_that_says_nothing_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         found = brought(f"git://127.0.0.1:{silent.getsockname()[1]}/x", patience=0.5)
