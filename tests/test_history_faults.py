@@ -323,7 +323,7 @@ def test_entries_of_other_versions_and_what_are_none_are_named_and_kept_out(made
             "impossible value",
             "not UTF-8",
             "../../x",
-            "no commit",
+            "before there was a commit",
         )
         if one not in said
     ] == []

@@ -31,7 +31,7 @@ TRIES = 3
 _TICK = 1.0  # seconds between two looks at who is still there
 _GRACE = 30.0  # seconds beyond its limit, after which a worker should have ended a unit itself
 _STOP_SECONDS = 10.0
-_FETCH_SECONDS = 300.0  # for a value, which may be large
+_FETCH_SECONDS = (5.0, 15.0, 60.0, 220.0)  # for a value, which may be large; after each it is asked who is still there
 _PART = 4 << 20  # bytes of a parcel that are sent at once
 _AHEAD = 10_000  # units that may be done before the one whose turn it is
 _TOO_LATE = "no answer {:g} s after its time was up"
@@ -281,12 +281,16 @@ class Dispatch:
             error = one.future.exception(timeout=ANSWER_SECONDS)
             died = type(error).__name__ in ("KilledWorker", "NoValidWorkerError")
             return remote.LOST, "it died" if died else f"{type(error).__name__}: {error}"
-        try:
-            how, value = one.future.result(timeout=_FETCH_SECONDS)
-        except (TimeoutError, OSError):  # it died with the result in its hands, or the scheduler did
-            self._cluster.refresh()
-            return remote.LOST, "it died before its result was fetched"
-        return str(how), value
+        for seconds in _FETCH_SECONDS:
+            try:
+                how, value = one.future.result(timeout=seconds)
+            except (TimeoutError, OSError):  # it may have died with the result in its hands, or the scheduler did
+                self._cluster.refresh()
+                if one.worker.address not in self._cluster.workers:
+                    break
+            else:
+                return str(how), value
+        return remote.LOST, "it died before its result was fetched"
 
     def _retry(self, one: _Running, why: str) -> None:
         tried = (*one.unit.tried, one.worker.address)
