@@ -113,9 +113,9 @@ def test_the_configured_name_travels(made: Clones) -> None:
 
 
 def test_a_store_that_there_is_none_of_is_named(made: Clones) -> None:
-    assert "ftp://host" in told(made.one, "push", "--to", "ftp://host", code=2)["error"]["message"]
+    assert "ftp: stores of this kind are not known" in told(made.one, "push", "--to", "ftp://host", code=2)["error"]["message"]
     made.one.write("orchgate.toml", '[history]\nto = "ftp://host"\n')
-    assert "ftp://host" in told(made.one, "fetch", code=2)["error"]["message"]
+    assert "history.to" in told(made.one, "fetch", code=2)["error"]["message"]
 
 
 # What the reference may hold
