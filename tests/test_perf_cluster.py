@@ -157,7 +157,7 @@ def test_a_worker_that_comes_later_is_sent_what_is_measured_and_used(
     project: Project, cluster: units.Processes
 ) -> None:
     go = cluster.folder / "go"
-    waits = f"import os, time\nwhile not os.path.exists({str(go)!r}):\n    time.sleep(0.01)\n"
+    waits = f"import os, time\nwhile not os.path.exists({str(go)!r}):\n    time.sleep(0.01)\ntime.sleep(0.5)\n"
     project.repo.commit("waits", {"work.py": waits + WORK.format(rounds=1000)})
     project.repo.git("branch", "--force", "main")
     project.repo.commit("no change", {"other": "x\n"})
