@@ -113,7 +113,8 @@ def test_the_configured_name_travels(made: Clones) -> None:
 
 
 def test_a_store_that_there_is_none_of_is_named(made: Clones) -> None:
-    assert "ftp: stores of this kind are not known" in told(made.one, "push", "--to", "ftp://host", code=2)["error"]["message"]
+    refused = told(made.one, "push", "--to", "ftp://host", code=2)
+    assert "ftp: stores of this kind are not known" in refused["error"]["message"]
     made.one.write("orchgate.toml", '[history]\nto = "ftp://host"\n')
     assert "history.to" in told(made.one, "fetch", code=2)["error"]["message"]
 
