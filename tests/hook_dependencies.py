@@ -25,7 +25,7 @@ NEEDED = {
     "action": ("check-jsonschema",),
     "mypy": (
         *("mypy", "pytest", "hypothesis", "markdown-it-py", "nox", "types-jsonschema", "types-PyYAML"),
-        *("GitPython", "rich", "ruamel.yaml", "tomlkit", *GATE[2:]),
+        *("GitPython", "rich", "ruamel.yaml", "tomlkit", "duckdb", "obstore", *GATE[2:]),
     ),
 }
 _HOOK = re.compile(r"^      - id: (\S+)$")
