@@ -54,6 +54,7 @@ LAYERS = (
     ("charts",),
     ("metrics",),
     ("runs",),
+    ("tools",),
     ("cluster",),
     ("history",),
     ("trends",),

@@ -150,6 +150,9 @@ _USAGE = _maybe(
 )
 _TESTS = _maybe(_object({}, dict.fromkeys(("passed", "failed", "skipped", "errors"), _count) | {"source": _text}))
 _METRICS = _maybe(_table(_amount))
+_TOOLS: Mapping[str, Check] = {
+    "tools": _list(_object({"name": _text, "source": _text, **dict.fromkeys(("version", "sha256"), _maybe(_text))}))
+}
 _STAGE = _object(
     {"id": _text, "title": _text, "kind": _text},
     {"command": _maybe(_text), "argv": _list(_text), "allow_failure": _flag, "needs": _list(_count)},
@@ -191,14 +194,17 @@ _KINDS: Mapping[object, _EventFields] = {
             "machine": _maybe(_table(_scalar)),
             **_IDENTITY,
         },
-        {"detail": _maybe(_text), "agent_loop": _PLAN, **_WATCHED},
+        {"detail": _maybe(_text), "agent_loop": _PLAN, **_WATCHED, **_TOOLS},
     ),
     "resume": _fields(
         {"reason": _text, **_IDENTITY},
-        {"detail": _maybe(_text), "agent_loop": _PLAN, "runner": _text, **_WATCHED},
+        {"detail": _maybe(_text), "agent_loop": _PLAN, "runner": _text, **_WATCHED, **_TOOLS},
     ),
     "stage": _fields({"stage": _STAGE}),
-    "start": _fields({"stage": _count, "attempt": _count}, {"log_path": _maybe(_place), "uncached": _maybe(_text)}),
+    "start": _fields(
+        {"stage": _count, "attempt": _count},
+        {"log_path": _maybe(_place), "uncached": _maybe(_text), **_TOOLS},
+    ),
     "end": _fields(
         {"stage": _count, "status": _SETTLED, "exit_code": _maybe(_whole), "summary": _maybe(_text)},
         {

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from orchgate.runs.state import Event
 
 UNFINISHED = frozenset({"queued", "in_progress"})
+_THEIRS = ("resume_events", "tools")  # other programs put there what they like
 
 
 class Usage(Value):
@@ -149,6 +150,19 @@ class Machine(Value):
     container: str | None = None
 
 
+class Tool(Value):
+    """A program that stages started, or that is declared, and what is known of it. None: not known.
+
+    `source` says how it is known: `asked`, `package`, `installation`, `file` (`sha256` is the file's), `parts` (of a
+    large file, `sha256` is of parts of it) or `shim`: something else chooses which program that is.
+    """
+
+    name: str
+    version: str | None = None
+    sha256: str | None = None
+    source: str = ""
+
+
 class RunnerProcess(Value):
     """The runner's process, recognisable on the machine it runs on."""
 
@@ -205,6 +219,7 @@ class Run(Value):
     tests: TestCounts | None = None
     metrics: Mapping[str, float] = {}
     benchmarks: Mapping[str, float] = {}  # seconds, of those of which it is not known which stage measured them
+    tools: tuple[Tool, ...] = ()
     writes: Writes | None = None
 
     @property
@@ -267,7 +282,7 @@ def checked(document: Mapping[str, Any], path: str = "") -> Run:
     faults: list[ValueFault] = []
     run = _read(document, path, faults)
     for where, what in faults:
-        if where[0] != "resume_events":  # other programs put there what they like
+        if where[0] not in _THEIRS:
             raise ManifestError(Flaw.SCHEMA, f"{dotted(where)}: {what}")
     return run
 

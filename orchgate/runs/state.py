@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # A run that was killed and resumed: what it did after its last event, nobody has seen.
 KILLED = "killed once, and what it did last is unknown"
 _UNKNOWN = ("wall_seconds", usage.CPU, "max_rss_bytes", "read_bytes", "written_bytes", "processes")
+TOOL = ("name", "version", "sha256", "source")
 OUTPUT = ("output_bytes", "output_left_out_bytes")  # what a stage printed, and what of that its log does not hold
 
 # What a stage starts from; a stage that is resumed goes back to it, apart from what has been spent.
@@ -56,6 +57,7 @@ class Fold:
         kind = event.get("event")
         if kind == "run" and not self._document:
             self._document, self._seen = _begin(event), bool(event.get("observed"))
+            _tools(self._document, event)
         elif self._document and kind in _FOLD:
             self._document["updated_at"] = event["at"]
             _FOLD[kind](self._document, event)
@@ -130,6 +132,14 @@ def _stage(index: int, stage: Mapping[str, Any]) -> Document:
     return {"index": index, **named, **_PENDING, "allow_failure": stage.get("allow_failure", False), "attempts": []}
 
 
+def _tools(document: Document, event: Event) -> None:
+    """Tools that are known from this event on, each once."""
+    if event.get("tools"):
+        listed = document.setdefault("tools", {})  # a list in the end; one of many is found at once this way
+        for tool in event["tools"]:
+            listed[tuple(map(tool.get, TOOL))] = {key: tool[key] for key in TOOL}
+
+
 def _added(document: Document, event: Event) -> None:
     stages = document["commands"]
     stages.append(_stage(len(stages) + 1, event["stage"]))
@@ -142,6 +152,7 @@ def _start(document: Document, event: Event) -> None:
     stage["log_path"] = event.get("log_path")
     if event.get("uncached"):
         stage["status_detail"] = f"not from the cache: {event['uncached']}"
+    _tools(document, event)
     attempt = {"number": event["attempt"], "status": "running", "started_at": event["at"]}
     stage["attempts"].append(attempt | {"completed_at": None, "exit_code": None})
 
@@ -200,6 +211,7 @@ def _resume(document: Document, event: Event) -> None:
             stage |= {key: _PENDING[key] for key in ("status", "status_detail", "completed_at", "exit_code", "summary")}
     document |= {"status": "in_progress", "status_detail": None, "completed_at": None, "writes": None, "summary": None}
     document |= {"process": event["process"], **_observed(event)}
+    _tools(document, event)
     if document["git"] and event["git"]:
         document["git"] = _both(document["git"], event["git"])
     document["resume_events"].append(
@@ -258,6 +270,8 @@ def _totals(document: Document, times: WorkTimes, *, seen: bool) -> Document:
         "resume_events": list(document["resume_events"]),
         "flaky": [stage["id"] for stage in stages if stage["flaky"]],
     }
+    if "tools" in whole:
+        whole["tools"] = list(document["tools"].values())
     if spent:
         whole["usage"] = _of_run(spent, times, seen=seen)
     if times.away is not None:
