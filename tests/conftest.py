@@ -36,6 +36,8 @@ INHERITED = (
     "GITHUB_",
     "CI",
     "GITLAB_",
+    "TRACEPARENT",
+    "TRACESTATE",
     "BUILDKITE",
     "BITBUCKET_",
     "DRONE_",

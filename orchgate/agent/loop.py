@@ -82,7 +82,9 @@ class _AgentLoop:
         self._plan = plan
         settings = session.settings
         self._root = settings.root
-        self._base = environment.of_run(settings.environ, settings.task, recorder.run_id, recorder.folder)
+        self._trace = environment.trace_of(recorder.run_id, settings.environ, recorder.events)
+        environ = environment.untraced(settings.environ, self._trace)
+        self._base = environment.of_run(environ, settings.task, recorder.run_id, recorder.folder)
         self._deadline: float | None = None
         folders = tuple(dict.fromkeys((*(name for name in settings.artifacts if name != ids.RUNS), ORCHGATE)))
         self._written = _last_logs(recorder)
@@ -121,6 +123,7 @@ class _AgentLoop:
             "pipeline": {"id": PIPELINE, "title": iterations.head(" ".join(redacted(self._plan.goal).split()), 200)},
             "stages": [],
             "detail": self._session.note or None,
+            **environment.in_trace(self._trace),
             **self._session.identity(),
         }
 
@@ -256,7 +259,8 @@ class _AgentLoop:
         output.begin(path)  # whether files came into its folder is looked at from here on
         self._written.append(path)
         self._before = workspace.look(self._places) if known.kind == "agent" else {}
-        attempt = StageAttempt(stage, self._root, self._base, path, number, source, screened=True)
+        environ = {**self._base, environment.TRACEPARENT: self._trace.attempt(index, number).traceparent}
+        attempt = StageAttempt(stage, self._root, environ, path, number, source, screened=True)
         outcome = stage_run.run(self._session, attempt)
         if self._recorder.is_lost:  # by `git clean -fdx`, say
             ids.run_folder(self._root, self._session.settings.task, self._recorder.run_id)  # refuses links

@@ -20,9 +20,8 @@ from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.observe import activity, inner_runs, watch
 from orchgate.observe.activity import named, totals
-from orchgate.runner import process_tree, stage_run, start_and_reap, suspended, writer
+from orchgate.runner import environment, process_tree, stage_run, start_and_reap, suspended, writer
 from orchgate.runner.child import Birth, ChildProcess, signal_name
-from orchgate.runner.environment import OBSERVED_BY
 from orchgate.runner.pipeline_run import Finished
 from orchgate.runner.session import Session
 from orchgate.runner.suspended import STOPPING
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from orchgate.runner.loop import Loop
     from orchgate.runner.session import RunSettings
     from orchgate.runner.suspended import Standstill
+    from orchgate.runs.ids import RunTrace
     from orchgate.runs.state import Document, Event
     from orchgate.runs.usage import Cost, Storage
 
@@ -95,14 +95,25 @@ def _first_event(session: Session, request: ObserveRequest, run_id: str) -> Even
         "stages": [stage | {"command": shlex.join(argv), "argv": list(argv)}],
         "detail": session.note or None,
         "observed": {"watch": [named(folder, session.settings.root) for folder in request.watch]},
+        **environment.in_trace(_trace(session, run_id)),
         **session.identity(),
     }
 
 
+def _trace(session: Session, run_id: str) -> RunTrace:
+    return environment.trace_of(run_id, session.settings.environ, ())
+
+
 def _watched(session: Session, request: ObserveRequest, folder: str) -> tuple[Event, int, Document]:
     """The fields of the `end` event, the exit code, and what happened to the files."""
-    own = {process_tree.MARK: session.mark(), OBSERVED_BY: os.path.basename(folder)}
-    environ = {**session.settings.environ, **own}
+    run_id = os.path.basename(folder)
+    trace = _trace(session, run_id)
+    own = {
+        process_tree.MARK: session.mark(),
+        environment.OBSERVED_BY: run_id,
+        environment.TRACEPARENT: trace.attempt(1, 1).traceparent,
+    }
+    environ = {**environment.untraced(session.settings.environ, trace), **own}
     began = session.clock.now()
     # Our own folder is not looked into: nothing that is recorded here counts as the program's.
     with watch.watch(request.watch, exclude=[folder]) as seen:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 
 from orchgate.lib.typed import TYPE_CHECKING
-from orchgate.runs.ids import RUN_ID
+from orchgate.runs.ids import RUN_ID, run_trace, span_context
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from orchgate.runs.ids import RunTrace, SpanContext
     from orchgate.runs.stages import Stage
+    from orchgate.runs.state import Event
 
 # Programs that would ask a question, or open an editor or a pager, learn that no user is there. TERM=dumb keeps cursor
 # movements out of the log. PYTHONUNBUFFERED is left alone: it would slow down what is being measured.
@@ -29,6 +31,8 @@ OBSERVED_BY = (
     "ORCHGATE_OBSERVED_BY"  # the id of the run that observes the programs that inherit it, see observe/inner_runs.py
 )
 
+TRACEPARENT, TRACESTATE = "TRACEPARENT", "TRACESTATE"
+
 _INSTALLED = (".install_state_v2", ".install_state_v1")  # what pre-commit leaves in the environments it makes
 
 
@@ -42,6 +46,31 @@ def of_run(environ: Mapping[str, str], task: str, run_id: str, folder: str) -> d
         "ORCHGATE_RUN_ID": run_id,
         "ORCHGATE_ARTIFACTS": os.path.join(folder, "artifacts"),
     }
+
+
+def trace_of(
+    run_id: str, environ: Mapping[str, str], recorded: Sequence[Event], caller: SpanContext | None = None
+) -> RunTrace:
+    """The trace that a run belongs to: as its first event has it, otherwise of who called it, or of the environment."""
+    if recorded:
+        return run_trace(run_id, span_context(str(recorded[0].get("traceparent", ""))))
+    named = environ.get(TRACEPARENT, "")
+    return run_trace(run_id, caller or (span_context(named) if named else None))
+
+
+def untraced(environ: Mapping[str, str], trace: RunTrace | None = None) -> Mapping[str, str]:
+    """The environment without the span that it names; what goes with one stays where that is of the same trace."""
+    if TRACEPARENT not in environ and TRACESTATE not in environ:
+        return environ
+    around = span_context(environ.get(TRACEPARENT, ""))
+    same = trace is not None and around is not None and around.trace_id == trace.trace_id
+    dropped = (TRACEPARENT,) if same else (TRACEPARENT, TRACESTATE)
+    return {name: value for name, value in environ.items() if name not in dropped}
+
+
+def in_trace(trace: RunTrace) -> dict[str, str]:
+    """The key of a run's first event that says under which span it began, where there is one."""
+    return {"traceparent": trace.parent.traceparent} if trace.parent else {}
 
 
 def observer(environ: Mapping[str, str]) -> str | None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 VERSION = 1  # of what goes into a key: raise it when that changes, and everything runs once more
 MAX_HASHED_BYTES = 1 << 30  # of files git does not track; beyond it running the stage is cheaper than hashing
 MOST_FOLDERS = 100
-OF_ONE_RUN = frozenset({"ORCHGATE_ARTIFACTS", "ORCHGATE_RUN_ID"})
+OF_ONE_RUN = frozenset({"ORCHGATE_ARTIFACTS", "ORCHGATE_RUN_ID", "TRACEPARENT", "TRACESTATE"})
 _WILDCARD = lazy(r"[*?{\[]")
 _VARIABLE = lazy(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from orchgate.runner.stage_cache import StageCache
     from orchgate.runner.stage_run import StageOutcome
     from orchgate.runner.writer import Recorder
+    from orchgate.runs.ids import SpanContext
     from orchgate.runs.run import Run
     from orchgate.runs.stages import Pipeline, Stage
     from orchgate.runs.state import Event
@@ -70,10 +71,11 @@ def drive(run_: PipelineRun, resumed: Mapping[str, Any] | None = None) -> Finish
 
 
 class Caller(NamedTuple):
-    """The run that a sub-pipeline's run is part of, and the environment its stage hands down."""
+    """The run that a sub-pipeline's run is part of, the environment its stage hands down, and that attempt's span."""
 
     run_id: str
     env: Mapping[str, str]
+    span: SpanContext
 
 
 class PipelineRun:
@@ -89,7 +91,9 @@ class PipelineRun:
         settings = session.settings
         inherited = caller.env if caller else {}
         environ = {**settings.environ, **inherited}
-        self._base = environment.of_run(environ, settings.task, recorder.run_id, recorder.folder)
+        self._trace = environment.trace_of(recorder.run_id, environ, recorder.events, caller and caller.span)
+        untraced = environment.untraced(environ, None if settings.measured else self._trace)
+        self._base = environment.of_run(untraced, settings.task, recorder.run_id, recorder.folder)
         self._cache = _cache(settings, pipeline, inherited)
         self._limit = 1 if settings.measured else pipeline.max_parallel or min(PARALLEL, cores())
         self._schedule = Schedule(pipeline)
@@ -130,6 +134,7 @@ class PipelineRun:
             },
             "stages": [_defined(stage, self._schedule.needs[index]) for index, stage in enumerate(pipeline.stages, 1)],
             "detail": self.session.note or None,
+            **environment.in_trace(self._trace),
             **self.session.identity(),
         }
 
@@ -198,10 +203,19 @@ class PipelineRun:
         reason = self._cache.reasons.get(index) if self._cache else None
         self.recorder.record(event | ({"uncached": reason} if reason else {}))
         path = os.path.join(self.recorder.folder, log)
-        attempt = StageAttempt(stage, self.session.settings.root, self._base, path, number)
+        attempt = StageAttempt(stage, self.session.settings.root, self._environ(index), path, number)
         if self.session.benchmarks:
             self.session.benchmarks.begin(self.recorder.folder, index)
         self._marks[index] = stage_run.start(self.session, attempt, partial(self._ended, index))
+
+    def _environ(self, index: int) -> Mapping[str, str]:
+        """What the programs of an attempt start from. One that sees a span to join may record its own, which costs."""
+        if self.session.settings.measured:
+            return self._base
+        return {**self._base, environment.TRACEPARENT: self._span(index).traceparent}
+
+    def _span(self, index: int) -> SpanContext:
+        return self._trace.attempt(index, self._numbers[index])
 
     def _again(self, index: int) -> None:
         if index in self._delayed:  # and not given up meanwhile
@@ -276,7 +290,8 @@ class PipelineRun:
         self.recorder.flush()  # what comes first is told first
         pipeline = self.session.settings.pipelines[stage.pipeline]
         recorder, resumed = _child_recorder(self.session, pipeline, self._earlier.pop(index, ""))
-        caller = Caller(self.recorder.run_id, {**(self.caller.env if self.caller else {}), **stage.env})
+        env = {**(self.caller.env if self.caller else {}), **stage.env}
+        caller = Caller(self.recorder.run_id, env, self._span(index))
         child = self._children[index] = PipelineRun(self.session, pipeline, recorder, caller)
         self.recorder.record(_child_event(index, child, "in_progress"))
         child.on_end = partial(self._returned, index)

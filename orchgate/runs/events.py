@@ -13,7 +13,7 @@ from orchgate import __version__
 from orchgate.errors import OrchgateError
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
-from orchgate.runs.ids import JOURNAL_VERSION, RUN_ID
+from orchgate.runs.ids import JOURNAL_VERSION, RUN_ID, span_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -54,6 +54,10 @@ def _place(value: Any) -> bool:
 
 def _run_id(value: Any) -> bool:
     return isinstance(value, str) and RUN_ID.fullmatch(value) is not None
+
+
+def _span_name(value: Any) -> bool:
+    return isinstance(value, str) and span_context(value) is not None
 
 
 def _flag(value: Any) -> bool:
@@ -194,7 +198,7 @@ _KINDS: Mapping[object, _EventFields] = {
             "machine": _maybe(_table(_scalar)),
             **_IDENTITY,
         },
-        {"detail": _maybe(_text), "agent_loop": _PLAN, **_WATCHED, **_TOOLS},
+        {"detail": _maybe(_text), "agent_loop": _PLAN, "traceparent": _span_name, **_WATCHED, **_TOOLS},
     ),
     "resume": _fields(
         {"reason": _text, **_IDENTITY},

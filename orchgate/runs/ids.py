@@ -1,4 +1,4 @@
-"""Names of tasks, runs and stages, the folders they stand for, and points in time."""
+"""Names of tasks, runs, stages and their spans, the folders they stand for, and points in time."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import time
 
 from orchgate.errors import OrchgateError, UsageError
 from orchgate.lib import working_time
+from orchgate.lib.files import sha256_hex
 from orchgate.lib.lazy import lazy
 from orchgate.lib.paths import is_git_name, require_inside
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runs import locate
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ AHEAD_SECONDS = 300.0  # by which the clock of another machine may be ahead of o
 _OF_ID = "%Y-%m-%dT%H-%M-%S"
 _LONGEST = 200  # bytes of a task or a stage in a file name; file systems stop at 255
 _ODD = lazy(r"[^A-Za-z0-9._-]+")
+_TRACEPARENT = lazy(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_FLAGS = 3  # sampled, and a random trace id: those that have a meaning
 
 
 def check_task(task: str) -> str:
@@ -82,6 +85,57 @@ class Clock:
     def away(self) -> float:
         """Seconds since its beginning in which nobody worked."""
         return max(0.0, round(working_time.away() - self._away, 3))
+
+
+class SpanContext(NamedTuple):
+    """A span as W3C's Trace Context names it, in hexadecimal digits."""
+
+    trace_id: str
+    span_id: str
+    flags: str = "01"  # sampled
+
+    @property
+    def traceparent(self) -> str:
+        return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
+
+
+def span_context(traceparent: str) -> SpanContext | None:
+    """The span that a `traceparent` names, of this version or a later one; None for anything else."""
+    found = _TRACEPARENT.fullmatch(traceparent)
+    if found is None:
+        return None
+    version, trace, span, flags, more = found.groups()
+    if version == "ff" or (version == "00" and more) or not int(trace, 16) or not int(span, 16):
+        return None
+    return SpanContext(trace, span, f"{int(flags, 16) & _FLAGS:02x}")
+
+
+SPAN_RUN, SPAN_STAGE, SPAN_ATTEMPT, SPAN_ITERATION, SPAN_WAIT, SPAN_AWAY = range(6)  # kinds of spans within a run
+
+
+class RunTrace(NamedTuple):
+    """The trace that a run belongs to: that of the span under which it began, where there is one, or its own.
+
+    Ids follow from the run's, so that whoever reads the run later finds the very ones that its programs were handed.
+    """
+
+    trace_id: str
+    own: int  # 64 bits, from which the ids of the run's spans are made
+    parent: SpanContext | None
+
+    def span_id(self, kind: int = SPAN_RUN, stage: int = 0, number: int = 0) -> str:
+        """No two spans of a run have the same, below a million stages and a million of anything of one."""
+        return f"{(self.own ^ (((kind << 20) | stage) << 20 | number)) or 1:016x}"
+
+    def attempt(self, stage: int, number: int) -> SpanContext:
+        """What the programs of an attempt at a stage are to join; both count from 1."""
+        return SpanContext(self.trace_id, self.span_id(SPAN_ATTEMPT, stage, number), *(self.parent or ())[2:])
+
+
+def run_trace(run_id: str, parent: SpanContext | None = None) -> RunTrace:
+    """The trace of a run that began under a span, if any."""
+    digits = sha256_hex(f"trace {run_id}")
+    return RunTrace(parent.trace_id if parent else digits[:32], int(digits[32:48], 16), parent)
 
 
 def log_path(index: int, stage: str) -> str:

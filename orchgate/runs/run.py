@@ -211,6 +211,7 @@ class Run(Value):
     inner_runs: tuple[InnerRun, ...] = ()
     resumptions: tuple[Resumption, ...] = ()
     observed_by: str | None = None
+    traceparent: str | None = None
     git: RecordedTree | None = None
     machine: Machine | None = None
     process: RunnerProcess | None = None

@@ -119,6 +119,7 @@ def _begin(event: Event) -> Document:
         "flaky": [],
         "writes": None,
         **_observed(event),
+        **({"traceparent": event["traceparent"]} if event.get("traceparent") else {}),
     }
 
 

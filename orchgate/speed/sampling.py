@@ -30,7 +30,17 @@ if TYPE_CHECKING:
     from orchgate.runs.stages import Stage
 
 # What a hook exports says which change is pushed; both arms, and whoever repeats it by hand, must see the same.
-_OF_HOOKS = ("PRE_COMMIT", "GITHEAD_", "GIT_REFLOG_ACTION", "GIT_EXEC_PATH", "OLDPWD", "ORCHGATE_")
+# A program that sees a span to join may record its own, which is not what is to be measured.
+_OF_HOOKS = (
+    "PRE_COMMIT",
+    "GITHEAD_",
+    "GIT_REFLOG_ACTION",
+    "GIT_EXEC_PATH",
+    "OLDPWD",
+    "ORCHGATE_",
+    "TRACEPARENT",
+    "TRACESTATE",
+)
 PREPARE = "prepare"
 _COUNTS = re.compile(r" in [\d.:]+s\b")  # `1 failed, 3 passed in 0.12s`
 _NAMES = re.compile(rb"^(?:FAILED|ERROR) \S.*$", re.MULTILINE)
