@@ -55,7 +55,7 @@ LAYERS = (
     ("metrics",),
     ("runs",),
     ("tools",),
-    ("cluster",),
+    ("attest", "cluster"),
     ("history",),
     ("trends",),
     ("runner",),
