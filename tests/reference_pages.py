@@ -232,7 +232,7 @@ def git_page() -> str:
         f"Removed from it:\n\n{_listed(call._DROPPED)}\n\n"
         f"## Every diff\n\n{_listed(call.DIFF_PINNED)}\n\n"
         "## What writes, or uses the network\n\n"
-        "Only `orchgate evidence push` and `fetch`, and work trees for measurements:\n\n"
+        "Only `push` and `fetch` of `orchgate evidence` and `orchgate history`, and work trees for measurements:\n\n"
         f"{_listed(online)}\n\n"
         "## Work in another repository\n\n"
         "These variables tie a process to one repository. No stage and no measured program "

@@ -297,6 +297,9 @@ def test_a_query_that_is_wrong_is_a_mistake_of_who_asks(clone: Repo) -> None:
 
     assert (ended.code, "takes one SELECT" in ended.out) == (2, True)
     assert clone.orchgate("history", "show", "--max-memory", "7").code == 2
+    for usual in (("--by", "week"), ("--plot",)):  # what would say something else than the query does
+        ended = clone.orchgate("history", "show", "--from", "local", "--sql", "SELECT 1", *usual)
+        assert (ended.code, f"{usual[0]} is for the usual rows" in ended.out) == (2, True)
 
 
 def test_without_duckdb_a_query_names_what_to_install(clone: Repo) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from orchgate.commands.history import asked, workspace
 from orchgate.commands.shared import options, screen, servers, work_tree
+from orchgate.errors import UsageError
 from orchgate.lib.lazy import lazy
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
@@ -78,7 +79,7 @@ _DAYS = lazy(r"(?a)(\d{1,5})d")
 
 def arguments(parser: Parser) -> None:
     options.output_format(parser, "history", "history-answer")
-    parser.add_argument("--by", type=_by, default=("pipeline",), metavar="NAMES", help=f"of {', '.join(BY)} (pipeline)")
+    parser.add_argument("--by", type=_by, metavar="NAMES", help=f"of {', '.join(BY)} (pipeline)")
     parser.add_argument("--since", type=_since, metavar="TIME", help="only runs since a day, such as 2026-03-01 or 30d")
     parser.add_argument("--plot", action="store_true", help="also draw medians week by week, and runs around changes")
     what = "git: ask the remote; URL or folder: ask that store; local: this clone's own runs (own and fetched ones)"
@@ -129,6 +130,7 @@ def run(args: argparse.Namespace) -> Verdict:
     with servers.said(args) as (lines, say), workspace.here() as place:
         if args.sql is not None:
             return _answer(place, args, lines, say)
+        args.by = args.by or ("pipeline",)
         notes: list[str] = []
         shown = _shown(place, args, notes.append)
         if args.output_format == "json":
@@ -194,7 +196,10 @@ def _of_store(place: HistoryWorkspace, args: argparse.Namespace, where: StoreAdd
 
 
 def _answer(place: HistoryWorkspace, args: argparse.Namespace, lines: Sequence[str], say: Say) -> Verdict:
-    """Answers a query of somebody's own."""
+    """Answers a query of somebody's own. Raises UsageError."""
+    if args.by or args.plot:
+        option = "--by" if args.by else "--plot"
+        raise UsageError(f"{option} is for the usual rows, and --sql asks for others", f"leave {option} out")
     workspace.require_duckdb()
     from orchgate.history.sql import sources
 
