@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchgate.evidence.lock import PATH as LOCK
-from orchgate.evidence.lock import Pinned, render
+from orchgate.evidence.lock import Pinned, RunFacts, render
 from tests.manifest_samples import PATH as MANIFEST
 from tests.manifest_samples import encoded, january, own
 
@@ -107,6 +107,19 @@ FAILS = "raise SystemExit(1)\n"
 FINISHED = {"tasks/index.json": DONE % "done", PRD: "# PRD\n\n## Goals\n\nMet.\n"}
 RUNS = ALONE + '[severity]\nEVD010 = "error"\n'
 DIAGNOSTICS = "[[pipelines.diagnostics.stages]]\nid = 'a'\nrun = ['true']\n"
+
+SIGNERS = {".orchgate/allowed_signers": "ci@example.org ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==\n"}
+UNSIGNED: Files = {
+    LOCK: render(
+        [Pinned(".runs/0001-x/cli/r/manifest.json", "0" * 64, 1, RunFacts(pipeline="tests", status="succeeded"))]
+    ),
+    "n.md": "# N\n\n- [x] Tests pass. Evidence: `.runs/0001-x/cli/r/manifest.json`\n",
+}
+
+
+def signatures(ci: tuple[str, ...] = ("ci@example.org",), required: tuple[str, ...] = ("*:ci",)) -> str:
+    return section("signatures", f"roles.ci = {list(ci)}", f"required = {list(required)}")
+
 
 CASES: Mapping[str, tuple[Case, ...]] = {
     "profile": (
@@ -270,6 +283,21 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             documents("") + "[evidence]\nrequired-runs = []\n",
             FINISHED,
             "EVD010",
+        ),
+    ),
+    "signatures.required": (
+        Case(signatures(), signatures(required=()), UNSIGNED, "EVD014", SIGNERS),
+        Case(signatures(), signatures(required=("build:ci",)), UNSIGNED, "EVD014", SIGNERS),
+    ),
+    # Whoever signed is asked of ssh-keygen: see tests/test_signed_claims.py.
+    "signatures.roles": (
+        Case(
+            signatures(),
+            signatures(ci=("*",)),
+            UNSIGNED,
+            "EVD014",
+            SIGNERS,
+            elsewhere="nobody signed, and so nobody whom the new value lets sign",
         ),
     ),
     "evidence.max-artifact-bytes": (

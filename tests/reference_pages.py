@@ -296,8 +296,9 @@ def config_schema() -> dict[str, object]:
     top = _properties(SECTIONS[""])
     for name, table in declared().items():
         if name:
-            what = "the check" if name != "history" else "the command"
-            top[name] = _table_schema(table, f"what {what} {name} goes by")
+            what = {"history": "the command history", "signatures": "the check evidence"}.get(name, f"the check {name}")
+            more = ", of who signs which runs" if name == "signatures" else ""
+            top[name] = _table_schema(table, f"what {what} goes by{more}")
     for old, new in renames(declared()).items():
         _add_old(top, old, new)
     return {

@@ -273,6 +273,18 @@ WRONG = [
     ("[evidence]\nroots = ['/out']", 'evidence.roots[0]: expected a folder inside the repository, got "/out"'),
     ("[evidence]\nroots = ['out', '.']", 'evidence.roots[1]: expected a folder inside the repository, got "."'),
     ("[evidence]\nrequired-runs = ['test:befor']", "evidence.required-runs[0]: expected a pipeline, or one with"),
+    ("[signatures]\nrequired = ['ci']", "signatures.required[0]: expected a pipeline and a role, such as"),
+    ("[signatures]\nrequired = [':ci']", "signatures.required[0]: expected a pipeline and a role, such as"),
+    ("[signatures]\nrequired = ['build:']", "signatures.required[0]: expected a pipeline and a role, such as"),
+    ("[signatures]\nrequired = [1]", "signatures.required[0]: expected a string, got 1"),
+    ("[signatures]\nrequired = ['build:ci']", 'signatures.required[0]: there is no role "ci"'),
+    ("[signatures]\nrole.ci = ['a']", "signatures.role: unknown key"),
+    ("[signatures.roles]\n'c i' = ['a']", 'signatures.roles."c i": expected a role\'s name'),
+    ("[signatures]\nroles.ci = 'ci@x'", 'signatures.roles.ci: expected an array; write `ci = ["ci@x"]`'),
+    ("[signatures]\nroles.ci = []", "signatures.roles.ci: expected at least one signer"),
+    ("[signatures]\nroles.ci = ['a', '']", "signatures.roles.ci[1]: expected a signer as .orchgate/allowed_signers"),
+    ("[signatures]\nroles.ci = ['a,b']", "signatures.roles.ci[0]: expected a signer as .orchgate/allowed_signers"),
+    ("[signatures]\nroles.ci = ['!a']", "signatures.roles.ci[0]: expected a signer as .orchgate/allowed_signers"),
     (
         "[evidence]\nmax-artifact-bytes = 1073741825",
         "evidence.max-artifact-bytes: expected a whole number from 1024 to 1073741824, got 1073741825",
@@ -477,11 +489,11 @@ def test_every_list_of_globs_may_take_back(read: Callable[..., Config], path: tu
 @pytest.mark.parametrize("path", [path for path, one in DECLARED.items() if one.extendable], ids=".".join)
 def test_every_list_can_be_extended(read: Callable[..., Config], path: tuple[str, ...]) -> None:
     *table, name = path
-    words = {"documents.required": "mini-spec", "evidence.required-runs": "x:before"}
+    words = {"documents.required": "mini-spec", "evidence.required-runs": "x:before", "signatures.required": "x:ci"}
     word = words.get(".".join(path), "z/{slug}.md")
     more = ".".join((*table, f"extend-{name}"))
 
-    config = read(f"{more} = ['{word}']\n")
+    config = read(f"{more} = ['{word}']\nsignatures.roles.ci = ['ci@example.org']\n")
 
     assert table_of(config)[".".join(path)] == (*DECLARED[path].default, word)  # type: ignore[misc]  # a list's
 
@@ -673,6 +685,7 @@ BEYOND_SCHEMA = (
     "need each other",
     "calls itself",
     "a kind",
+    "there is no role",
     "required-version",
     "got 2.0",
 )

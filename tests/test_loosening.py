@@ -33,6 +33,13 @@ def told(base: str, proposed: str) -> list[str]:
     return [f"{one.key} {one.what}" for one in found(base, proposed)]
 
 
+SIGNED = "[signatures]\nroles = {{ ci = {}, people = ['*@example.org'] }}\nrequired = {}\n"
+
+
+def signed(required: str, ci: str = "['ci@*.example.org']") -> str:
+    return SIGNED.format(ci, required)
+
+
 IGNORE_A = "[[ignore]]\npaths = ['a.md']\nreason = 'r'\n"
 LOOSER = [
     ("", "[diff-budget]\nmax-lines = 900", "diff-budget.max-lines is looser: raised from 800 to 900"),
@@ -168,6 +175,16 @@ LOOSER = [
         "[performance]\ninconclusive = 'warn'",
         "severity.PRF004 is looser: lowered from error to",
     ),
+    (signed("['build:ci']"), "", 'signatures.required is looser: drops "build:ci"'),
+    (signed("['*:ci']"), signed("['build:ci']"), 'signatures.required is looser: drops "*:ci"'),
+    (signed("['*:ci']"), signed("['*:people']"), 'signatures.required is looser: drops "*:ci"'),
+    (
+        signed("['*:ci']"),
+        signed("['*:ci']", "['ci@*.example.org', 'bob@example.org']"),
+        'signatures.roles.ci is looser: adds "bob@example.org"',
+    ),
+    (signed("['*:ci']"), signed("['*:ci']", "['ci@*']"), 'signatures.roles.ci is looser: adds "ci@*"'),
+    (signed("['*:ci']", "['ci@?']"), signed("['*:ci']", "['ci@*']"), 'signatures.roles.ci is looser: adds "ci@*"'),
     ("[documents]\nreview-days = 5", "[review]\nmax-age-days = 6", "review.max-age-days is looser: raised from 5 to 6"),
 ]
 
@@ -222,6 +239,12 @@ TIGHTER = [
     ("[diff-budget]\nexclude = ['a', '!a/x', 'b']", "[diff-budget]\nexclude = ['a', '!a/x']"),
     ("[documents]\nplaceholders = ['!', 'a']", "[documents]\nplaceholders = ['a', '!']"),
     ("", "[performance.benchmarks]\nfile = 'b.json'\nformat = 'go'"),
+    ("", signed("['build:ci']")),
+    (signed("['build:ci']"), signed("['*:ci']")),
+    (signed("['build:ci']"), signed("['test:people', 'build:ci']")),
+    (signed("['build:ci']"), signed("['build:ci']", "['ci@a.example.org']")),
+    (signed("['build:people']"), signed("['build:people']", "['*']")),
+    (signed("['build:ci']", "['ci@*']"), signed("['build:ci']", "['ci@?', 'ci@*.org']")),
 ]
 
 
@@ -230,7 +253,7 @@ def test_tightening_is_silent(base: str, proposed: str) -> None:
     assert told(base, proposed) == []
 
 
-ENTRIES = ("pipelines", "severity", "ignore")  # which are compared entry by entry
+ENTRIES = ("pipelines", "severity", "ignore", "signatures")  # which are compared entry by entry
 KEYS = {((name, *path) if name else path): one for name, table in declared().items() for path, one in every(table)}
 
 

@@ -63,6 +63,7 @@ LAYERS = (
     ("hotspots", "speed"),
     ("bisect",),
     ("evidence",),
+    ("signers",),
     ("gate",),
     ("checks", "outputs"),
     ("report", "scan"),

@@ -9,7 +9,7 @@ from orchgate.config.faults import ConfigFault, as_toml, dotted
 from orchgate.config.kinds import nearest
 from orchgate.config.source import FILE, PYPROJECT, Places
 from orchgate.gate.suppressions import KNOWN, faults_of
-from orchgate.lib.text import clip, counted
+from orchgate.lib.text import clip, counted, is_like
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Check, Finding, Location, Outcome, Rule, RunOrder, Severity, Trouble
 
@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
     from orchgate.config.faults import At
     from orchgate.config.loosening import Loosening
+    from orchgate.config.settings import Config
     from orchgate.gate.context import CheckEngine, Context
     from orchgate.model import CheckResult
 
 SECRETS = ("evidence.secrets", "evidence.secrets-allowed")
 EVERY_RULE = ("",)  # which every rule begins with
+SIGNERS = (".orchgate/allowed_signers", ".orchgate/revoked_keys")
+SIGNED = ("EVD014",)  # which they can silence
 RULES = (
     Rule(
         "CFG001",
@@ -34,7 +37,8 @@ RULES = (
         "both their old and their new paths are checked. It is an error when the same change also contains something "
         "that the base's configuration refuses. A pure move between orchgate.toml and pyproject.toml loosens "
         "nothing. A change that adds to the findings which .orchgate/known.json accepts is reported, too: as an error "
-        "where the change itself brings them.",
+        "where the change itself brings them. So is one that lets "
+        "more keys sign (.orchgate/allowed_signers), or takes back that one is revoked (.orchgate/revoked_keys).",
         why="A budget that can be raised in the same change that exceeds it is not a budget.",
         bad="one change with `max-lines = 5000` and 4,200 lines of code",
         good="first a separate change that raises the limit and says why; once it has landed, the code",
@@ -64,8 +68,9 @@ RULES = (
         "setting without effect",
         Severity.WARNING,
         what="The configuration names something that is not there: a default branch that no remote and no local branch "
-        "has, a folder of a stage that the tree does not hold, a required run of a pipeline that nobody defines. It is "
-        "looked for where the change touches the configuration, or the whole tree is judged.",
+        "has, a folder of a stage that the tree does not hold, a run that is required or must be signed, of a pipeline "
+        "that nobody defines. It is looked for where the change touches the configuration, or the whole tree is "
+        "judged.",
         why="A slip in a name switches off what the key was meant to switch on, in silence.",
         bad='required-runs = ["diagnostic:after"] where the pipeline is called diagnostics',
         good='required-runs = ["diagnostics:after"]',
@@ -75,7 +80,7 @@ RULES = (
 
 def run(ctx: Context) -> Outcome:
     ctx.scope.require_changes()  # without a base nobody can tell what was loosened
-    unread = (*((_unread(ctx),) if ctx.unread else ()), *_known_anew(ctx))
+    unread = (*((_unread(ctx),) if ctx.unread else ()), *_known_anew(ctx), *_signers_anew(ctx))
     twice = ((_SHADOWED,) if ctx.proposed.shadowed else ()) + _old_names(ctx) + _in_vain(ctx)
     if ctx.accepted is None:
         return Outcome((*unread, *twice), {"configuration changes": len(unread)})
@@ -196,6 +201,29 @@ def _known_anew(ctx: Context) -> Iterator[Finding]:
         yield Finding("CFG001", Location(KNOWN), message, "a change is judged by its base, not by this list")
 
 
+def _signers_anew(ctx: Context) -> Iterator[Finding]:
+    """Who may sign by the change's lists and could not by the base's. Raises Unreadable, where those cannot be read."""
+    touched = {path for one in ctx.scope.changes for path in (one.path, one.old_path)}
+    if ctx.scope.base is None or touched.isdisjoint(SIGNERS):
+        return
+    from orchgate.signers import trusted
+
+    for path in SIGNERS:
+        before, after = (tree.find(path, trusted.MAX_BYTES) or b"" for tree in (ctx.base, ctx.snapshot))
+        for line, words in trusted.loosened(path, before, after):
+            yield _signer(ctx, Location(path, line), words)
+
+
+def _signer(ctx: Context, place: Location, words: str) -> Finding:
+    """A note where the base asks for no signature: nothing passes by it yet."""
+    required = ctx.limits.signatures.required
+    if refused := _refused(ctx, SIGNED) if required else []:
+        message = f"{words}, and this change also contains what the old signers refuse ({', '.join(refused)})"
+        return Finding("CFG001", place, message, "land the signers first, in a separate change", Severity.ERROR)
+    message = f"{words}; this change is judged by its base's signers"
+    return Finding("CFG001", place, message, "review it before it lands", None if required else Severity.NOTE)
+
+
 def _unknown(ctx: Context, found: tuple[Loosening, ...], unread: bool) -> Iterator[Trouble]:
     """Checks that could not say whether the old limits refuse this change."""
     rules = EVERY_RULE if unread else {rule for one in found for rule in one.governs}
@@ -264,17 +292,27 @@ def _missing_folders(ctx: Context) -> Iterator[ConfigFault]:
 def _missing_pipelines(ctx: Context) -> Iterator[ConfigFault]:
     """Pipelines whose runs are asked for, of a configuration that defines some and not these."""
     config = ctx.proposed
-    if not config.pipelines or "evidence.required-runs" not in config.origins:
+    asked = [*_asked_runs(config), *_signed_runs(config)] if config.pipelines else []
+    if not asked:
         return
     from orchgate.runs.pipeline import CODEX_FILE, CODEX_MAX_BYTES, parse_codex
 
     content = ctx.snapshot.find(CODEX_FILE, CODEX_MAX_BYTES)
     known = {SHIPPED, *config.pipelines, *(parse_codex(content) if content is not None else ())}
-    for index, kind in enumerate(config.evidence.required_runs):
-        name = kind.partition(":")[0]
-        if name not in known:
-            message = f"nobody defines a pipeline {as_toml(name)}"
-            yield ConfigFault(("evidence", "required-runs", index), message, nearest(name, sorted(known)))
+    for at, name in asked:
+        if not any(is_like(one, name) for one in known):
+            yield ConfigFault(at, f"nobody defines a pipeline {as_toml(name)}", nearest(name, sorted(known)))
+
+
+def _asked_runs(config: Config) -> Iterator[tuple[At, str]]:
+    if "evidence.required-runs" in config.origins:
+        for index, kind in enumerate(config.evidence.required_runs):
+            yield ("evidence", "required-runs", index), kind.partition(":")[0]
+
+
+def _signed_runs(config: Config) -> Iterator[tuple[At, str]]:
+    for index, kind in enumerate(config.signatures.required):
+        yield ("signatures", "required", index), kind.rpartition(":")[0]
 
 
 def _missing_branch(ctx: Context) -> Iterator[ConfigFault]:

@@ -22,11 +22,13 @@ from orchgate.references.targets import RUN_ID, TargetReader
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from orchgate.evidence.claims import RunClaim
     from orchgate.evidence.lock import Lock
     from orchgate.evidence.lock_checks import LockChecks, PinComparison
     from orchgate.gate.context import Context
     from orchgate.git.snapshot import Snapshot
     from orchgate.markdown.document import Document
+    from orchgate.packets.layout import Packet
     from orchgate.references.artifacts import Artifacts
 
 
@@ -164,7 +166,7 @@ class EvidenceSources:
 def run(ctx: Context) -> Outcome:
     paths = judged_documents(ctx)
     try:
-        sources = EvidenceSources(ctx, needed=bool(paths) or _moves_lock(ctx))
+        sources = EvidenceSources(ctx, needed=bool(paths) or _moves_lock(ctx) or bool(ctx.config.signatures.required))
     except OrchgateError as error:
         if not hasattr(error, "line"):  # no LockError, which is not imported where there is no lock
             raise
@@ -176,7 +178,7 @@ def run(ctx: Context) -> Outcome:
         *_once(ctx, sources, paths),
         *_untouched(ctx, sources, paths, read),
     ]
-    reported += _other_trees(ctx, sources) if ctx.share.leads else ()
+    reported += _of_new_claims(ctx, sources, paths) if ctx.share.leads else ()
     findings = (one for one in reported if isinstance(one, Finding))
     troubles = (one for one in reported if isinstance(one, Trouble))
     pins = {"pins": sources.lock.count} if sources.lock and ctx.share.leads else {}  # two processes read one lock
@@ -277,43 +279,81 @@ def _required(ctx: Context, sources: EvidenceSources, paths: list[str]) -> Itera
     required = required_runs(ctx.config)
     if not required:
         return
-    judged = {packet.identity: packet for path in paths for packet in sources.packets.of(path)}
-    for packet in judged.values():
-        if sources.packets.is_finished(packet):
-            yield from missing_runs(packet, required, ctx.documents.one, sources.artifacts, sources.runs)
+    for packet in _finished(sources, paths):
+        yield from missing_runs(packet, required, ctx.documents.one, sources.artifacts, sources.runs)
 
 
-def _other_trees(ctx: Context, sources: EvidenceSources) -> Iterator[Finding | Trouble]:
-    """EVD012, asked of what a change adds; of nothing where no run is cited."""
-    if ctx.base is ctx.snapshot:
-        return  # a tree adds nothing to itself
-    if ctx.scope.unknown is not None:
+def _of_new_claims(ctx: Context, sources: EvidenceSources, paths: list[str]) -> Iterator[Finding | Trouble]:
+    """EVD012 and EVD014, asked of what a change adds; of nothing where no run is cited."""
+    if ctx.base is not ctx.snapshot and ctx.scope.unknown is not None:
         yield from _unasked(ctx, ctx.scope.unknown)
         return
-    roots = sources.artifacts.roots
+    new = _new_claims(ctx, sources) if ctx.base is not ctx.snapshot else ()  # a tree adds nothing to itself
+    if new:
+        from orchgate.evidence.run_trees import TreeLookup, other_trees
+
+        ctx.asked(OF_REF)  # where among the commits a run was made
+        sides = TreeLookup(ctx.repository, ctx.scope, ctx.snapshot, ctx.base, ctx.config, started=lambda: ctx.started)
+        yield from other_trees(new, sources.runs, sides.judged)
+    if ctx.config.signatures.required:
+        yield from _unsigned(ctx, sources, paths, new)
+
+
+def _new_claims(ctx: Context, sources: EvidenceSources) -> Sequence[RunClaim]:
     touched = [path for path in ctx.touched if is_checked(ctx, path)]
     documents, _ = ctx.documents.read(touched)  # what cannot be read has been said
     if all("/cli/" not in document.text for document in documents):
-        return
+        return ()
     old = list(_as_they_were(ctx))
     lines = Counter(line for document in old for line in document.text.split("\n"))
     runs = frozenset(run for document in documents for run in cited_anew(document.text, lines))
     if not runs:
-        return
-    from orchgate.evidence.claims import added, claims
+        return ()
+    from orchgate.evidence.claims import added
 
-    now, before = (
-        [one for document in side for one in claims(document, sources.judge.references, roots, runs)]
-        for side in (documents, old)
+    return added(_claims(sources, documents, runs), _claims(sources, old, runs))
+
+
+def _claims(sources: EvidenceSources, documents: Iterable[Document], runs: frozenset[str]) -> list[RunClaim]:
+    from orchgate.evidence.claims import claims
+
+    found = (claims(one, sources.judge.references, sources.artifacts.roots, runs) for one in documents)
+    return [claim for some in found for claim in some]
+
+
+def _unsigned(
+    ctx: Context, sources: EvidenceSources, paths: list[str], new: Sequence[RunClaim]
+) -> Iterator[Finding | Trouble]:
+    """EVD014. A tree adds nothing to itself; as if its packets were finished, they owe what they would then."""
+    if ctx.base is ctx.snapshot and not ctx.as_finished:
+        return
+    from orchgate.signers.judgement import Situation, unsigned
+
+    def citing(runs: frozenset[str]) -> Iterable[RunClaim]:
+        documents, _ = ctx.documents.read(mentioning(ctx, (), runs, frozenset()))
+        return _claims(sources, documents, runs)
+
+    situation = Situation(
+        ctx.config,
+        ctx.scope,
+        ctx.snapshot,
+        ctx.base,
+        ctx.layout,
+        ctx.documents.one,
+        sources.artifacts,
+        sources.runs,
+        ctx.artifacts_with,
+        sources.changed,
+        lambda: ctx.now,
+        first=ctx.scope.base is None and not ctx.as_finished,
     )
-    new = added(now, before)
-    if not new:
-        return
-    from orchgate.evidence.run_trees import TreeLookup, other_trees
+    yield from unsigned(situation, new, _finished(sources, paths), citing)
 
-    ctx.asked(OF_REF)  # where among the commits a run was made
-    sides = TreeLookup(ctx.repository, ctx.scope, ctx.snapshot, ctx.base, ctx.config, started=lambda: ctx.started)
-    yield from other_trees(new, sources.runs, sides.judged)
+
+def _finished(sources: EvidenceSources, paths: list[str]) -> Iterator[Packet]:
+    """The finished packets among those of some documents."""
+    judged = {packet.identity: packet for path in paths for packet in sources.packets.of(path)}
+    return (packet for packet in judged.values() if sources.packets.is_finished(packet))
 
 
 def _unasked(ctx: Context, unknown: OrchgateError) -> Iterator[Trouble]:

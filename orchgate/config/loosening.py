@@ -13,6 +13,7 @@ from orchgate.config.load import Limits, build, declared
 from orchgate.config.settings import SECTIONS, Top, family
 from orchgate.config.source import FILE, NOTHING, PYPROJECT, NoConfiguration, find, project_of
 from orchgate.errors import ConfigError
+from orchgate.lib.text import covers_pattern
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
 
     from orchgate.config.entries import PipelineSettings, StageSettings
     from orchgate.config.faults import At
-    from orchgate.config.settings import Config
+    from orchgate.config.settings import Config, Signatures
     from orchgate.git.snapshot import Snapshot
     from orchgate.model import Rule, Scope
 
     Rules = Mapping[str, tuple[str, Rule]]
 
-APART = ("pipelines", "severity", "ignore")  # which are compared entry by entry
+APART = ("pipelines", "severity", "ignore", "signatures.roles", "signatures.required")  # compared entry by entry
 _WEIGHT = {"off": 0, "note": 1, "warning": 2, "error": 3}
 
 
@@ -55,6 +56,7 @@ def loosened(base: Config, proposed: Config, rules: Rules) -> tuple[Loosening, .
         *_pipelines(base, proposed),
         *_severities(base, proposed, rules),
         *_ignores(base, proposed),
+        *_signatures(base.signatures, proposed.signatures),
     )
 
 
@@ -78,9 +80,9 @@ def _keys(base: Config, proposed: Config) -> Iterator[Loosening]:
             if one.common:  # what the top lists is said of the top
                 tops = base.top.exclude, proposed.top.exclude
                 before, after = _without(before, after, tops[0]), _without(after, before, tops[1])
-            apart = not name and path[0] in APART
-            if not apart and (what := _difference(one, before, after)):
-                yield Loosening((name, *path) if name else path, what, one.governs, one.moves)
+            where = (name, *path) if name else path
+            if dotted(where) not in APART and (what := _difference(one, before, after)):
+                yield Loosening(where, what, one.governs, one.moves)
 
 
 def _without(own: tuple[str, ...], other: tuple[str, ...], common: tuple[str, ...]) -> tuple[str, ...]:
@@ -231,6 +233,28 @@ def _ignores(base: Config, proposed: Config) -> Iterator[Loosening]:
             places = dict.fromkeys(place for places in found.values() for place in places)
             what = f"is looser: adds {', '.join(found)} for {clipped(', '.join(places), 120)}"
             yield Loosening(("ignore", index), what, tuple(found))
+
+
+def _signatures(base: Signatures, proposed: Signatures) -> Iterator[Loosening]:
+    """Runs that need not be signed any more, and signers that more roles have: only of roles that somebody asks for."""
+    declared = fields(type(base))["required"]
+    assert isinstance(declared, Key)
+    gone = tuple(kind for kind in base.required if not any(_stands_for(one, kind) for one in proposed.required))
+    if gone:
+        yield Loosening(("signatures", "required"), f"is looser: drops {_shown(gone)}", declared.governs)
+    for role in dict.fromkeys(kind.rpartition(":")[2] for kind in base.required):
+        old = base.roles.get(role, ())
+        new = tuple(
+            one for one in proposed.roles.get(role, ()) if not any(covers_pattern(pattern, one) for pattern in old)
+        )
+        if new:
+            yield Loosening(("signatures", "roles", role), f"is looser: adds {_shown(new)}", declared.governs)
+
+
+def _stands_for(kind: str, old: str) -> bool:
+    """Whether a kind of run with its role asks for all that another one asked for."""
+    (pattern, _, role), (wanted, _, same) = kind.rpartition(":"), old.rpartition(":")
+    return role == same and covers_pattern(pattern, wanted)
 
 
 def _units(paths: tuple[str, ...]) -> Iterable[tuple[str, ...]]:

@@ -30,10 +30,13 @@ from orchgate.config.names import (
     FILE_IN_TREE,
     REPOSITORY,
     REQUIRED_RUNS,
+    ROLES,
     ROOTS,
+    SIGNED_RUNS,
     Command,
     Versions,
 )
+from orchgate.lib.text import is_like
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -495,6 +498,34 @@ class History(NamedTuple):
     )
 
 
+class Signatures(NamedTuple):
+    roles: Mapping[str, tuple[str, ...]] = key(
+        ROLES,
+        {},
+        "who signs in a role: names of signers in .orchgate/allowed_signers, such as ci@* or *@example.org",
+        REFUSED,
+        MORE,
+        governs=("EVD014",),
+    )
+    required: tuple[str, ...] = key(
+        SIGNED_RUNS,
+        (),
+        "which runs must be signed in which role before a claim may cite them, as pipeline:role; * for all pipelines",
+        REFUSED,
+        FEWER,
+        governs=("EVD014",),
+    )
+
+    def wanted(self, pipeline: str) -> tuple[str, ...]:
+        """The roles that must have signed a run of a pipeline, each once."""
+        kinds = (kind.rpartition(":") for kind in self.required)
+        return tuple(dict.fromkeys(role for pattern, _, role in kinds if is_like(pipeline, pattern)))
+
+    def holds(self, role: str, principal: str) -> bool:
+        """Whether a signer has a role."""
+        return any(is_like(principal, pattern) for pattern in self.roles.get(role, ()))
+
+
 def family(rule: str) -> str:
     """The letters that a rule's id begins with."""
     return rule.rstrip("0123456789")
@@ -515,6 +546,7 @@ class Config(NamedTuple):
     manifests: Manifests
     performance: Performance
     history: History
+    signatures: Signatures
     tables: Tables
     origins: Mapping[str, str]
     source: Source
@@ -523,8 +555,8 @@ class Config(NamedTuple):
     @property
     def values(self) -> tuple[object, ...]:
         """All that is configured, whatever it is called and wherever it comes from."""
-        sections = (self.documents, self.review, self.evidence, self.manifests, self.performance, self.history)
-        return (self.top, *sections, self.tables)
+        sections = (self.documents, self.review, self.evidence, self.manifests, self.performance)
+        return (self.top, *sections, self.history, self.signatures, self.tables)
 
     @property
     def pipelines(self) -> Mapping[str, PipelineSettings]:
@@ -562,4 +594,5 @@ SECTIONS: Mapping[str, Any] = {
     "manifests": Manifests,
     "performance": Performance,
     "history": History,
+    "signatures": Signatures,
 }

@@ -175,20 +175,11 @@ def missing_runs(
     None where one of the linked runs is kept elsewhere, so that nobody here knows what it is of. A phase counts when
     the line of a linked run names it; where no line does, two runs of the pipeline count as both.
     """
-    linked: dict[str, dict[str, str]] = {}
-    for path, line in _linked(packet, document, artifacts):
-        try:
-            pipeline = runs.facts(path).pipeline
-        except KeptElsewhere:
-            return
-        except OrchgateError:
-            continue  # EVD007 and the manifests check say that it cannot be read
-        lines = linked.setdefault(pipeline, {})
-        lines[path] = lines.get(path, "") + "\n" + line
-    for kind in required:
+    linked = linked_runs(packet, document, artifacts, runs)
+    for kind in required if linked is not None else ():
         pipeline, _, phase = kind.partition(":")
-        lines = linked.get(pipeline, {})
-        if not lines or (phase and not _has_phase(lines, phase)):
+        lines = linked.get(pipeline, {}) if linked is not None else {}
+        if not lines or (phase and not has_phase(lines, phase)):
             yield Finding(
                 "EVD010",
                 Location(packet.anchor),
@@ -199,6 +190,23 @@ def missing_runs(
                 about=(kind,),
                 documents=packet.paths,
             )
+
+
+def linked_runs(
+    packet: Packet, document: Callable[[str], Document], artifacts: Artifacts, runs: CitedRuns
+) -> dict[str, dict[str, str]] | None:
+    """The manifests that a packet links with the lines that do, by pipeline; None where one is kept elsewhere."""
+    linked: dict[str, dict[str, str]] = {}
+    for path, line in _linked(packet, document, artifacts):
+        try:
+            pipeline = runs.facts(path).pipeline
+        except KeptElsewhere:
+            return None
+        except OrchgateError:
+            continue  # EVD007 and the manifests check say that it cannot be read
+        lines = linked.setdefault(pipeline, {})
+        lines[path] = lines.get(path, "") + "\n" + line
+    return linked
 
 
 def _linked(packet: Packet, document: Callable[[str], Document], artifacts: Artifacts) -> Iterator[tuple[str, str]]:
@@ -213,7 +221,8 @@ def _linked(packet: Packet, document: Callable[[str], Document], artifacts: Arti
                     at = text.text.find(manifest, at + 1)
 
 
-def _has_phase(lines: dict[str, str], phase: str) -> bool:
+def has_phase(lines: dict[str, str], phase: str) -> bool:
+    """Whether one of the lines of some runs is of a phase, or all of them may be of both."""
     words = PHASES.get(phase)
     if words is not None and any(words.search(line) for line in lines.values()):
         return True

@@ -149,6 +149,23 @@ RULES = (
         good="[results](#results); `src/m.py:40`",
     ),
     Rule(
+        "EVD014",
+        "signature missing or wrong",
+        Severity.ERROR,
+        what="A claim that a change adds cites a run of a kind that `signatures.required` wants signed by a role, or a "
+        "change finishes a packet whose required run has to be, and no signature in `.orchgate/signatures/` by a "
+        "signer of that role holds: there is none, its key is unknown, expired, revoked or of another namespace, or "
+        "what was signed is not the manifest, journal, tree and commit that the lock pins. The base's "
+        "`.orchgate/allowed_signers` says whose signatures count; what the change revokes is revoked at once. Taking "
+        "away or altering what an older claim was signed by is reported, too; else older claims are not asked again. "
+        "Without a list of signers at the base, or without ssh-keygen, the check ends in exit code 3. No comment in a "
+        "document makes an exception.",
+        why="A pin says what a run was, not who says so: whoever writes the change can write manifest, journal and pin "
+        "as well. A signature by a key that they do not have is what they cannot write.",
+        bad='required = ["implementation-gate:ci"], and a gate run that only its author recorded',
+        good="the run that CI recorded and signed with its own key, linked and pinned",
+    ),
+    Rule(
         "EVD015",
         "run artifact added to git",
         Severity.NOTE,

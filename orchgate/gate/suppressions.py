@@ -48,6 +48,8 @@ _SIGN = lazy(r"orchgate[:\s]*+ignore")
 _COMMENT = lazy(r"(?s)\s*+orchgate\s*+(:?)\s*+ignore\b\s*+:?\s*+(?:\[([^\]\n]*)\])?(.*)")
 _BARE = lazy(r"[A-Za-z]{3}\d{3}\b(?:\s*,\s*[A-Za-z]{3}\d{3}\b)*")  # rules without brackets
 
+# What no comment excuses: whoever writes a document would excuse themselves from what others must sign.
+UNEXCUSED = frozenset(("EVD014",))
 _WILD = lazy(r"[*?\[{!\\]|/$")  # what may make a glob of an entry, or take one back
 
 
@@ -119,7 +121,7 @@ class Covering:
         self._first: dict[tuple[str, int], Suppression] = {}
         for one in self.all:
             if one.reason:
-                for rule in one.rules:
+                for rule in (rule for rule in one.rules if rule not in UNEXCUSED):
                     for line in one.lines:
                         self._first.setdefault((rule, line), one)
 
@@ -190,6 +192,9 @@ def _complaints(
         for rule in one.rules:
             if rule not in known:
                 yield Finding("SUP002", one.location, f"there is no rule {rule}", "orchgate explain")
+            elif rule in UNEXCUSED:
+                message = f"{rule} cannot be ignored in a document: the configuration of the base decides"
+                yield Finding("SUP002", one.location, message, "delete the comment")
             elif rule in judged and (one.location, rule) not in used:
                 message = f"nothing to suppress: {rule} reports nothing here"
                 yield Finding("SUP002", one.location, message, "delete the comment")

@@ -40,3 +40,25 @@ def median(values: Iterable[float]) -> float:
     ordered = sorted(values)
     half = len(ordered) // 2
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+def is_like(text: str, pattern: str) -> bool:
+    """Whether a text is of a pattern, in which `*` stands for any characters and `?` for one, as in OpenSSH's files."""
+    at = after = matched = 0
+    star = -1
+    while at < len(text):
+        if after < len(pattern) and pattern[after] == "*":
+            star, matched, after = after, at, after + 1
+        elif after < len(pattern) and pattern[after] in ("?", text[at]):
+            at, after = at + 1, after + 1
+        elif star >= 0:
+            matched, after = matched + 1, star + 1
+            at = matched
+        else:
+            return False
+    return not pattern[after:].strip("*")
+
+
+def covers_pattern(pattern: str, other: str) -> bool:
+    """Whether one such pattern holds for all that another one holds for; a `?` stands for no `*`."""
+    return pattern == other or (is_like(other, pattern) and not ("*" in other and "?" in pattern))

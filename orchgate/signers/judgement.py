@@ -1,0 +1,254 @@
+"""EVD014: what a change claims by a run, finishes by one, or takes the signature of, is signed by those who must.
+
+A claim is asked once, when it lands: what an earlier change claimed is asked again only where this one alters the pin
+or the signatures that it rests on, and then only if they held before.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from orchgate.attest.signatures import Verifier
+from orchgate.errors import OrchgateError, Unreadable
+from orchgate.evidence import kept_lock
+from orchgate.evidence.facts import SUCCEEDED, CitedRuns
+from orchgate.evidence.lock import Lock, LockError
+from orchgate.evidence.packet_evidence import Owners, has_phase, linked_runs, required_runs
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
+from orchgate.markdown.document import Document
+from orchgate.model import Finding, Location, Severity, Trouble
+from orchgate.packets.catalog import Packets
+from orchgate.runs.locate import JOURNAL, NAME, manifest_of
+from orchgate.signers.requirement import Lack, SignedRuns, manifests_of
+from orchgate.signers.trusted import ALLOWED, signers_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+    from datetime import datetime
+
+    from orchgate.config.settings import Config
+    from orchgate.evidence.claims import RunClaim
+    from orchgate.git.snapshot import Snapshot
+    from orchgate.model import Scope
+    from orchgate.packets.layout import Layout, Packet
+    from orchgate.references.artifacts import Artifacts
+
+    Said = Finding | Trouble
+
+_ADOPT = "land .orchgate/allowed_signers first, in a separate change"
+
+
+class Situation(NamedTuple):
+    """What is judged, and by what.
+
+    `artifacts_with` gives what is on disk or pinned by a lock; `altered` are artifacts whose pins the change alters.
+    `first`: there is no base at all.
+    """
+
+    config: Config
+    scope: Scope
+    tree: Snapshot
+    base: Snapshot
+    layout: Layout | None
+    document: Callable[[str], Document]
+    artifacts: Artifacts
+    runs: CitedRuns
+    artifacts_with: Callable[[Lock], Artifacts]
+    altered: Collection[str]
+    now: Callable[[], datetime]
+    first: bool
+
+
+class NoSigners(OrchgateError):
+    """The base names nobody whose signature counts."""
+
+
+def unsigned(
+    at: Situation,
+    claims: Iterable[RunClaim],
+    packets: Iterable[Packet],
+    citing: Callable[[frozenset[str]], Iterable[RunClaim]],
+) -> Iterator[Said]:
+    """What is said of new claims, of packets that are finished, and of older claims by the runs that `citing` gets."""
+    with ExitStack() as stack:
+        judge = _Judge(at, stack)
+        yield from judge.claims(claims)
+        yield from judge.packets(packets)
+        yield from judge.older(citing)
+
+
+class _Judge:
+    def __init__(self, at: Situation, stack: ExitStack) -> None:
+        self._at = at
+        self._stack = stack
+        self._asked: set[tuple[str, str]] = set()  # documents and manifests of claims
+        self._refused: set[str] = set()  # manifests
+        self._noted = False
+
+    @cached_property
+    def _verifier(self) -> Verifier:
+        """Raises NoSigners, Unreadable."""
+        signers = signers_of(self._at.base, self._at.tree)
+        if signers is None:
+            raise NoSigners("the base has no list of signers, so nobody can tell whose signature counts", _ADOPT)
+        return self._stack.enter_context(Verifier(signers))
+
+    def _signed(self, tree: Snapshot, runs: CitedRuns) -> SignedRuns:
+        at = self._at
+        return SignedRuns(
+            tree,
+            at.base,
+            runs,
+            at.config.signatures,
+            verifier=self._verifier,
+            roots=at.artifacts.roots,
+            now=at.now(),
+        )
+
+    @cached_property
+    def _now(self) -> SignedRuns:
+        return self._signed(self._at.tree, self._at.runs)
+
+    @cached_property
+    def _before(self) -> SignedRuns | None:
+        at = self._at
+        try:
+            lock = kept_lock.of(at.base, at.base.cache) or Lock()
+        except LockError:
+            return None
+        runs = CitedRuns(at.base, at.artifacts_with(lock), at.config.manifests.max_bytes, lock)
+        return self._signed(at.base, runs)
+
+    def _wanted(self, runs: CitedRuns, manifest: str) -> bool:
+        """Whether a run has to be signed; not where its manifest cannot be read, of which other rules speak."""
+        try:
+            return bool(self._at.config.signatures.wanted(runs.facts(manifest).pipeline))
+        except OrchgateError:
+            return False
+
+    def _lack(self, manifest: str) -> Lack | Said | None:
+        """What a run lacks. Where nobody here can tell, that; where nobody can have been asked before, a note."""
+        try:
+            return self._now.lack(manifest)
+        except NoSigners as error:
+            if not self._at.first:
+                return Trouble(Location(ALLOWED), error.message, error.hint)
+            message = "signatures count from the next change on: there is no base with a list of signers"
+            return Finding("EVD014", Location(ALLOWED), message, "", Severity.NOTE)
+        except OrchgateError as error:
+            place = Location(error.path if isinstance(error, Unreadable) else ALLOWED)
+            return Trouble(place, error.message, error.hint)
+
+    # -- What the change claims -----------------------------------------------------------------
+
+    def claims(self, claims: Iterable[RunClaim]) -> Iterator[Said]:
+        for claim in claims:
+            key = (claim.place.document.path, claim.manifest)
+            if key in self._asked or not self._wanted(self._at.runs, claim.manifest):
+                continue
+            self._asked.add(key)
+            if not (claim.knowing and not _succeeded(self._at.runs, claim.manifest)):
+                yield from self._of_claim(claim, self._lack(claim.manifest))
+
+    def _of_claim(self, claim: RunClaim, lack: Lack | Said | None) -> Iterator[Said]:
+        if isinstance(lack, Lack):
+            self._refused.add(claim.manifest)
+            place = claim.place
+            message = f"{place.reference.text} {lack.message}"
+            yield Finding("EVD014", place.location, message, lack.hint, about=(claim.manifest,))
+        elif lack is not None:
+            yield from self._once(lack)
+
+    def _once(self, said: Said) -> Iterator[Said]:
+        if not (isinstance(said, Finding) and self._noted):
+            yield said
+        self._noted = self._noted or isinstance(said, Finding)
+
+    # -- What it finishes -----------------------------------------------------------------------
+
+    def packets(self, packets: Iterable[Packet]) -> Iterator[Said]:
+        """Packets that are finished and were not: of the runs that are required of them, one of each kind is signed."""
+        policy = self._at.config.signatures
+        kinds = [kind for kind in required_runs(self._at.config) if policy.wanted(kind.partition(":")[0])]
+        for packet in packets if kinds else ():
+            if not self._was_finished(packet):
+                for kind in kinds:
+                    yield from self._of_packet(packet, kind)
+
+    def _of_packet(self, packet: Packet, kind: str) -> Iterator[Said]:
+        pipeline, _, phase = kind.partition(":")
+        at = self._at
+        linked = linked_runs(packet, at.document, at.artifacts, at.runs)
+        lines = linked.get(pipeline, {}) if linked is not None else {}
+        found = {path: self._lack(path) for path in lines}
+        signed = {path: line for path, line in lines.items() if found[path] is None}
+        if not lines or (signed and (not phase or has_phase(signed, phase))):
+            return  # EVD010 asks for a run where none is linked
+        lacks = [lack for lack in found.values() if lack is not None]
+        for one in lacks:
+            if not isinstance(one, Lack):
+                yield from self._once(one)
+                return
+        if not self._refused.isdisjoint(lines):
+            return  # said of the claim itself
+        path, lack = next((path, lack) for path, lack in found.items() if isinstance(lack, Lack))
+        message = f"the packet is finished, and its run of {pipeline} {path} {lack.message}"
+        yield Finding(
+            "EVD014", Location(packet.anchor), message, lack.hint, about=(f"{kind} {path}",), documents=packet.paths
+        )
+
+    def _was_finished(self, packet: Packet) -> bool:
+        names = {one.path: one.old_path or one.path for one in self._at.scope.changes}
+        paths = [names.get(path, path) for path in packet.paths]
+        there = (path for path in paths if path in self._at.base.entries)
+        return any(self._owners_before.finished(path) for path in there)
+
+    @cached_property
+    def _owners_before(self) -> Owners:
+        at = self._at
+        read = at.base.read
+        packets = Packets(at.config.documents, at.base, at.layout)
+        return Owners(packets, lambda path: Document(path, read(path)), whole=False)
+
+    # -- What it takes away ---------------------------------------------------------------------
+
+    def older(self, citing: Callable[[frozenset[str]], Iterable[RunClaim]]) -> Iterator[Said]:
+        """Claims that were there and whose run was signed, by a pin or signatures that the change alters."""
+        touched = {
+            manifest for manifest in self._touched() if self._wanted(self._at.runs, manifest) or self._held(manifest)
+        }
+        if not touched:
+            return
+        ids = frozenset(manifest.split("/")[-2] for manifest in touched)
+        for claim in citing(ids):
+            key = (claim.place.document.path, claim.manifest)
+            if claim.manifest in touched and key not in self._asked:
+                self._asked.add(key)
+                lack = self._lack(claim.manifest)
+                if lack is not None and self._held(claim.manifest):
+                    yield from self._of_claim(claim, _taken(lack))
+
+    def _touched(self) -> Iterator[str]:
+        roots = self._at.artifacts.roots
+        for change in self._at.scope.changes:
+            for path in filter(None, (change.path, change.old_path)):
+                yield from manifests_of(path, roots)
+        for path in self._at.altered:
+            if path.rpartition("/")[2] in (NAME, JOURNAL):
+                yield manifest_of(path, roots)
+
+    def _held(self, manifest: str) -> bool:
+        """Whether a run was signed as it has to be where the change starts."""
+        try:
+            before = self._before
+            return before is not None and bool(before.wanted(manifest)) and before.lack(manifest) is None
+        except OrchgateError:
+            return False
+
+
+def _taken(lack: Lack | Said) -> Lack | Said:
+    return Lack(f"was signed, and now {lack.message}", lack.hint) if isinstance(lack, Lack) else lack
+
+
+def _succeeded(runs: CitedRuns, manifest: str) -> bool:
+    return runs.facts(manifest).status.casefold() in SUCCEEDED

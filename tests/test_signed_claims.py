@@ -1,0 +1,408 @@
+"""EVD014: what a change claims by a run is signed by those who must sign such runs, and forgeries are refused."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchgate.signers.requirement import path_of
+from orchgate.signers.trusted import ALLOWED, REVOKED
+from tests import signed_runs
+from tests.signed_runs import CHECKLIST, LOCK, POLICY, TICKED, SignedRuns
+from tests.support import checked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.repo import Repo
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def signed(repo: Repo, tmp_path_factory: pytest.TempPathFactory) -> SignedRuns:
+    return signed_runs.made(repo, tmp_path_factory.mktemp("keys"))
+
+
+def test_a_claim_whose_run_is_signed_passes(signed: SignedRuns) -> None:
+    run = signed.run()
+    signed.claim(run)
+    signed.sign(run)
+
+    assert signed.said() == []
+    assert signed.report()["verdict"] == "pass"
+
+
+def test_a_claim_whose_run_is_not_signed_is_refused(signed: SignedRuns) -> None:
+    signed.claim(signed.run())
+
+    (message,) = signed.said()
+
+    assert message == "is not signed, and runs of build must be signed by ci"
+
+
+def test_a_clone_without_the_artifacts_can_tell(signed: SignedRuns) -> None:
+    run = signed.run()
+    signed.claim(run)
+    path = signed.sign(run)
+    shutil.rmtree(signed.repo.root / ".runs")
+
+    assert signed.said() == []
+
+    signed.repo.git("rm", "-q", "--cached", path)
+    assert signed.said() == ["is not signed, and runs of build must be signed by ci"]
+
+
+def test_runs_that_nobody_has_to_sign_are_not_asked(signed: SignedRuns) -> None:
+    signed.claim(signed.run("test"), what="Test")
+
+    assert signed.said() == []
+
+
+def test_a_signature_by_somebody_without_the_role_is_not_enough(signed: SignedRuns) -> None:
+    run = signed.run()
+    signed.claim(run)
+    signed.sign(run, "ann")
+
+    assert signed.said() == ["is signed by ann@example.org, and runs of build must be signed by ci"]
+
+
+def test_each_role_that_must_sign_is_asked_for(repo: Repo, tmp_path_factory: pytest.TempPathFactory) -> None:
+    policy = POLICY.replace('["build:ci"]', '["build:ci", "*:people"]').replace("*@example.org", "ann@*")
+    signed = signed_runs.made(repo, tmp_path_factory.mktemp("keys"), policy)
+    run = signed.run()
+    signed.claim(run)
+    signed.sign(run)
+
+    assert signed.said() == ["is signed by ci@example.org, and runs of build must be signed by people"]
+
+    signed.sign(run, "ann")
+    assert signed.said() == []
+
+
+# Signatures that do not hold
+
+
+def signer(signed: SignedRuns, options: str) -> None:
+    """From the base on, CI's key has options."""
+    signed.repo.commit(files={ALLOWED: signed.keys["ci"].signer("ci@example.org", options)})
+
+
+def revoke(signed: SignedRuns, _: str) -> None:
+    """The change itself revokes CI's key."""
+    signed.repo.stage(REVOKED, signed.keys["ci"].public + "\n")
+
+
+WRONG: dict[str, tuple[Callable[[SignedRuns, str], object], str]] = {
+    "expired": (lambda signed, _: signer(signed, 'valid-before="20200101"'), "is of a key that is not valid at "),
+    "not valid yet": (lambda signed, _: signer(signed, 'valid-after="20990101"'), "is of a key that is not valid at "),
+    "of another namespace": (lambda signed, _: signer(signed, 'namespaces="git"'), "is of a key that may not sign for"),
+    "revoked": (lambda signed, _: signed.repo.commit(files={REVOKED: signed.keys["ci"].public + "\n"}), "was revoked"),
+    "revoked by the change": (revoke, "is of a key that was revoked"),
+    "of nobody": (lambda signed, _: signed.repo.commit(files={ALLOWED: "# nobody\n"}), "is of a key that no signer"),
+    "not an envelope": (lambda signed, path: signed.repo.stage(path, "{}\n"), "line 1 payloadType: expected"),
+    "cut off": (
+        lambda signed, path: signed.repo.stage(path, (signed.repo.root / path).read_bytes()[:300]),
+        "is not JSON",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_signature_that_does_not_hold_is_named(signed: SignedRuns, name: str) -> None:
+    spoil, why = WRONG[name]
+    run = signed.run()
+    signed.repo.git("checkout", "-q", "-b", "work")
+    spoil(signed, "") if name in ("expired", "not valid yet", "of another namespace", "revoked", "of nobody") else None
+    signed.claim(run)
+    path = signed.sign(run)
+    spoil(signed, path) if name in ("revoked by the change", "not an envelope", "cut off") else None
+
+    (message,) = signed.said()
+
+    assert message.startswith("has no signature by ci that holds: ")
+    assert why in message
+
+
+def test_a_key_that_signed_for_something_else(signed: SignedRuns) -> None:
+    run = signed.run()
+    signed.claim(run)
+    signed.sign(run, namespace="git")
+
+    assert "was made for 'git', not for 'orchgate-evidence'" in signed.said()[0]
+
+
+def test_a_stranger_signs_nothing(signed: SignedRuns) -> None:
+    run = signed.run()
+    signed.claim(run)
+    signed.sign(run, "eve")
+
+    assert signed.said() == [
+        f"has no signature by ci that holds: the one by {signed.keys['eve'].fingerprint} is of a key that no signer has"
+    ]
+
+
+def test_the_signature_of_another_run_is_none_of_this_one(signed: SignedRuns) -> None:
+    other, run = signed.run(), signed.run()
+    signed.claim(run)
+    path = signed.sign(other)
+    signed.repo.git("mv", path, path_of(run, (".runs",)))
+
+    assert "is of another manifest" in signed.said()[0]
+
+
+def test_one_signature_that_holds_is_enough_beside_others_that_do_not(signed: SignedRuns) -> None:
+    run = signed.run()
+    signed.claim(run)
+    for who in ("eve", "ci", "ann"):
+        signed.sign(run, who)
+
+    assert signed.said() == []
+
+
+# Forgeries
+
+
+def forged(signed: SignedRuns) -> str:
+    """A run that failed, written anew with its journal as one that passed, and pinned and claimed as such."""
+    signed.repo.stage("broken")
+    run = signed.run(code=1)
+    signed.forge(run)
+    signed.claim(run)
+    return run
+
+
+def test_whoever_writes_manifest_journal_and_pin_passes_a_gate_that_asks_for_no_signature(
+    repo: Repo, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    signed = signed_runs.made(repo, tmp_path_factory.mktemp("keys"), policy="")
+    forged(signed)
+
+    assert signed.report()["verdict"] == "pass"
+    assert "whoever writes the change" in signed.repo.orchgate("explain", "EVD014").out
+
+
+def test_a_forged_run_that_nobody_signed_is_refused(signed: SignedRuns) -> None:
+    forged(signed)
+
+    assert signed.said() == ["is not signed, and runs of build must be signed by ci"]
+
+
+def test_what_was_signed_before_it_was_forged_is_of_something_else(signed: SignedRuns) -> None:
+    signed.repo.stage("broken")
+    run = signed.run(code=1)
+    signed.sign(run)
+    signed.forge(run)
+    signed.claim(run)
+
+    assert "is of another manifest" in signed.said()[0]
+
+
+def test_a_statement_that_is_written_anew_is_not_what_the_key_signed(signed: SignedRuns) -> None:
+    signed.repo.stage("broken")
+    run = signed.run(code=1)
+    path = signed.sign(run)
+    signed.forge(run)
+    signed.claim(run)
+    fields = json.loads((signed.repo.root / path).read_text())
+    fields["payload"] = base64.b64encode(signed.statement(run)).decode()
+    signed.repo.stage(path, json.dumps(fields) + "\n")
+
+    assert "does not match what it is said to sign" in signed.said()[0]
+
+
+def test_a_pin_without_the_journal_that_was_signed_is_refused(signed: SignedRuns) -> None:
+    run = signed.run()
+    signed.claim(run)
+    signed.sign(run)
+    lock = signed.repo.root / LOCK
+    lines = lock.read_text().splitlines(keepends=True)
+    signed.repo.stage(LOCK, "".join(line for line in lines if "events.jsonl" not in line))
+
+    assert "is signed with its journal, which is not pinned" in signed.said()[0]
+
+
+def test_no_comment_in_a_document_makes_an_exception(signed: SignedRuns) -> None:
+    comment = "<!-- orchgate: ignore[EVD014] trust me -->\n"
+    signed.claim(signed.run(), comment + TICKED)
+
+    report = signed.report()
+
+    assert [one["suppressed"] for one in signed.only(report)] == [None]
+    assert "cannot be ignored in a document" in signed.only(report, "SUP002")[0]["message"]
+
+
+# Whose signers count
+
+
+def test_a_change_does_not_let_its_own_signer_in(signed: SignedRuns) -> None:
+    run = signed.run()
+    signed.claim(run)
+    signed.sign(run, "eve")
+    signed.repo.stage(ALLOWED, signed_runs.allowed(signed.keys) + signed.keys["eve"].signer("ci@eve.example"))
+
+    report = checked("configuration", "evidence", "--staged")
+
+    assert "is of a key that no signer has" in signed.only(report)[0]["message"]
+    (let_in,) = signed.only(report, "CFG001")
+    assert let_in["severity"] == "error"
+    assert let_in["message"] == (
+        f"lets ci@eve.example ({signed.keys['eve'].fingerprint}) sign, and this change also contains what the old "
+        "signers refuse (EVD014)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [("", " sign; this change is judged by its base's signers"), ('valid-before="20200101" ', None)],
+)
+def test_a_change_that_lets_somebody_sign_says_whom(signed: SignedRuns, options: str, words: str | None) -> None:
+    line = signed.keys["eve"].signer("eve@example.org")
+    signed.repo.stage(ALLOWED, signed_runs.allowed(signed.keys) + line)
+    if words is None:  # and what only tightens what is there says nothing
+        signed.repo.commit()
+        signed.repo.stage(
+            ALLOWED, signed_runs.allowed(signed.keys) + signed.keys["eve"].signer("eve@example.org", options)
+        )
+
+    found = [(one["severity"], one["message"]) for one in signed.only(checked("configuration", "--staged"), "CFG001")]
+
+    lets = f"lets eve@example.org ({signed.keys['eve'].fingerprint})"
+    assert found == ([("warning", lets + words)] if words else [])
+
+
+def test_taking_back_a_revocation_is_said(signed: SignedRuns) -> None:
+    signed.repo.commit(files={REVOKED: signed.keys["ci"].public + "\n"})
+    signed.repo.stage(REVOKED, "# none\n")
+    run = signed.run()
+    signed.claim(run)
+    signed.sign(run)
+
+    report = checked("configuration", "evidence", "--staged")
+
+    assert "is of a key that was revoked" in signed.only(report)[0]["message"]
+    assert [one["severity"] for one in signed.only(report, "CFG001")] == ["error"]
+    assert f"takes back that {signed.keys['ci'].fingerprint} is revoked" in signed.only(report, "CFG001")[0]["message"]
+
+
+def test_a_base_without_signers_is_no_pass(signed: SignedRuns) -> None:
+    signed.repo.git("rm", "-q", ALLOWED)
+    signed.repo.commit()
+    run = signed.run()
+    signed.claim(run)
+    signed.sign(run)
+    signed.repo.stage(ALLOWED, signed_runs.allowed(signed.keys))
+
+    ended = signed.repo.orchgate("check", "evidence", "--staged")
+
+    assert ended.code == 3
+    assert "the base has no list of signers, so nobody can tell whose signature counts" in ended.out
+
+
+def test_adopting_signatures_is_judged_by_the_base_which_asked_for_none(
+    repo: Repo, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    signed = signed_runs.made(repo, tmp_path_factory.mktemp("keys"), policy="")
+    signed.repo.git("rm", "-q", ALLOWED)
+    signed.repo.commit()
+    signed.repo.stage("orchgate.toml", signed_runs.CONFIGURATION + POLICY)
+    signed.repo.stage(ALLOWED, signed_runs.allowed(signed.keys))
+    signed.claim(signed.run())
+
+    report = checked("configuration", "evidence", "--staged")
+
+    assert report["verdict"] == "pass"
+    assert [(one["rule"], one["severity"]) for one in report["diagnostics"]] == [("CFG001", "note")] * 2
+
+
+def test_without_ssh_keygen_nobody_can_tell(
+    signed: SignedRuns, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run = signed.run()
+    signed.claim(run)
+    signed.sign(run)
+    git = shutil.which("git")
+    assert git is not None
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/git").symlink_to(git)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+
+    report = signed.report()
+
+    assert (report["verdict"], signed.only(report)) == ("broken", [])
+
+
+# What was there before
+
+
+def test_older_claims_are_not_asked_again(repo: Repo, tmp_path_factory: pytest.TempPathFactory) -> None:
+    signed = signed_runs.made(repo, tmp_path_factory.mktemp("keys"), policy="")
+    signed.claim(signed.run())
+    signed.repo.commit(files={"orchgate.toml": signed_runs.CONFIGURATION + POLICY})
+    text = (signed.repo.root / CHECKLIST).read_text()
+    signed.repo.stage(CHECKLIST, text.replace("# Checklist", "# The checklist"))
+
+    assert signed.said() == []
+    assert signed.said("--all-files") == []
+
+
+def landed(signed: SignedRuns) -> tuple[str, str]:
+    """A signed claim at the base: its run, and the file of the signature."""
+    run = signed.run()
+    signed.claim(run)
+    path = signed.sign(run)
+    signed.repo.commit()
+    return run, path
+
+
+def test_taking_a_signature_away_from_an_older_claim_is_the_changes_fault(signed: SignedRuns) -> None:
+    _, path = landed(signed)
+    signed.repo.git("rm", "-q", path)
+
+    assert signed.said() == ["was signed, and now is not signed, and runs of build must be signed by ci"]
+
+
+def test_pinning_something_else_below_an_older_claim_is_the_changes_fault(signed: SignedRuns) -> None:
+    run, _ = landed(signed)
+    text = (signed.repo.root / LOCK).read_text()
+    signed.repo.stage(LOCK, re.sub(r'(manifest.json", "sha256": ")[0-9a-f]{4}', r"\g<1>0000", text))
+
+    report = signed.report()
+
+    (found,) = signed.only(report)
+    assert found["message"].startswith(f"{run} was signed, and now has no signature by ci that holds: ")
+
+
+def test_a_second_signature_of_an_older_claim_is_welcome(signed: SignedRuns) -> None:
+    run, _ = landed(signed)
+    signed.sign(run, "ann")
+
+    assert signed.said() == []
+
+
+def test_expired_since_makes_no_older_signature_worthless_and_no_new_one_good(signed: SignedRuns) -> None:
+    run, path = landed(signed)
+    lines = (signed.repo.root / path).read_bytes()
+    ended = datetime.fromisoformat(json.loads((signed.repo.root / run).read_text())["completed_at"])
+    last = ended.replace(microsecond=0) + timedelta(seconds=1)  # OpenSSH knows whole seconds
+    while datetime.now(UTC) < last + timedelta(seconds=1):
+        time.sleep(0.1)
+    signer(signed, f'valid-before="{last:%Y%m%d%H%M%SZ}"')
+    signed.repo.stage("docs/notes.md", f"# Notes\n\n- [x] Built. Evidence: `{run}`\n")
+
+    assert signed.said() == []
+
+    signed.repo.git("rm", "-q", "--cached", path)
+    signed.repo.commit()
+    signed.repo.stage(path, lines)
+    signed.repo.stage("docs/more.md", f"# More\n\n- [x] Built. Evidence: `{run}`\n")
+    (message,) = signed.said()
+    assert "is of a key that is not valid at " in message
