@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchgate.config.entries import ResultFile
 from orchgate.git.repository import Repository, open_repository
 from orchgate.git.worktree import blob
+from orchgate.result_files.counts import CountedTests
 from orchgate.runner.inputs import CacheKey, Keys, why_never
-from orchgate.runner.results import CountedTests
 from orchgate.runner.stage_cache import CacheStore, Hit, Miss
 from orchgate.runs.stages import Stage
 from tests.work import lines_run
@@ -280,7 +281,7 @@ def test_what_runs_record_counts_where_it_is_named(repo: Repo, key_of: Callable[
         {"argv": (), "shell": "pytest"},
         {"env": {"A": "1"}},
         {"cwd": "src"},
-        {"junit": "r.xml"},
+        {"results": (ResultFile("r.xml"),)},
         {"id": "other"},
     ],
     ids=str,

@@ -72,7 +72,7 @@ needs = ["build"]
 timeout-seconds = 600
 retries = 1
 inputs = ["orchgate/**", "tests/**"]
-junit = "report.xml"
+results = ["report.xml"]
 
 [performance]
 pipeline = "diagnostics"
@@ -308,7 +308,15 @@ WRONG = [
     ("[documents]\ntask-index = '/tasks.json'", "documents.task-index: expected a path inside the repository"),
     ("[performance]\nwatch = ['!out']", "performance.watch[0]: a leading ! takes back"),
     ("[diff-budget.areas.'!docs']\npaths = ['docs/**']", 'diff-budget.areas."!docs": a leading ! takes'),
-    ("[[pipelines.p.stages]]\nid = 'a'\nrun = ['a']\njunit = '!r.xml'", "pipelines.p.stages[0].junit: a leading !"),
+    ("[[pipelines.p.stages]]\nid = 'a'\nrun = ['a']\nresults = '!r.xml'", "pipelines.p.stages[0].results: a leading !"),
+    (
+        "[[pipelines.p.stages]]\nid = 'a'\nrun = ['a']\nresults = [5]",
+        "pipelines.p.stages[0].results[0]: expected a path",
+    ),
+    (
+        "[[pipelines.p.stages]]\nid = 'a'\nrun = ['a']\nresults = [{ path = 'r', format = 'junt' }]",
+        'pipelines.p.stages[0].results[0].format: expected one of "junit", "ctrf", ',
+    ),
     ("[diff-budget]\nexclude = ['!a']", "diff-budget.exclude: !a takes back from a list that names nothing"),
     ("[evidence]\ndocuments = ['!a', '!b']", "evidence.documents: !a, !b take back from a list that names nothing"),
     ("[performance]\npaths = ['src/**', '!']", 'performance.paths[1]: expected a glob after the !, got "!"'),

@@ -136,6 +136,14 @@ def test_what_is_rewritten_is_not_rewritten_again() -> None:
             "per-file-ignores.z = { rules = ['EVD001'], reason = 'z' } # zz\n[severity]\nDOC = 'note'",
             "[severity]\nDOC = 'note'\n\n[[ignore]]\npaths = [\"z\"]\nrules = ['EVD001']\nreason = 'z' # zz\n",
         ),
+        (
+            "[[pipelines.p.stages]]\nid = 'a'\nshell = 'a'\njunit = 'r.xml' # r\n",
+            "[[pipelines.p.stages]]\nid = 'a'\nshell = 'a'\nresults = 'r.xml' # r\n",
+        ),
+        (
+            "pipelines.p.stages = [{ id = 'a', shell = 'a', junit = 'r.xml' }]\n",
+            "pipelines.p.stages = [{ id = 'a', shell = 'a', results = 'r.xml' }]\n",
+        ),
         ("[documents]\r\nreview-days = 3\r\n", "[documents]\r\n\r\n[review]\r\nmax-age-days = 3\r\n"),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchgate.config.entries import ResultFile
 from orchgate.config.load import load_work_tree
 from orchgate.errors import ConfigError, OrchgateError, UsageError
 from orchgate.runs.implementation_gate import NAME
@@ -74,7 +75,7 @@ retries = 1
 retry-delay-seconds = 0.5
 allow-failure = true
 inputs = ["orchgate/**"]
-junit = "report.xml"
+results = "report.xml"
 metrics = "metrics.json"
 summary-hint = "see the report"
 [[pipelines.diagnostics.stages]]
@@ -99,10 +100,25 @@ def test_every_key_of_a_stage_arrives(tmp_path: Path) -> None:
         allow_failure=True,
         needs=("build",),
         inputs=("orchgate/**",),
-        junit="report.xml",
+        results=(ResultFile("report.xml"),),
         metrics="metrics.json",
         summary_hint="see the report",
     )
+
+
+@pytest.mark.parametrize("key", ["junit", "results"])
+def test_a_new_name_of_a_key_makes_no_other_pipeline(tmp_path: Path, key: str) -> None:
+    """Baselines and the cache are of a definition."""
+    text = "[[pipelines.p.stages]]\nid='a'\nrun=['true']\n{}='r.xml'\n[[pipelines.p.stages]]\nid='b'\nrun=['true']\n"
+    digest = loaded(tmp_path, text.format(key))["p"].digest
+
+    assert digest == "4235bf841ae951b5e40458c1411cda79135343734471fe51dca1cb34ecd4a210"
+
+
+def test_files_of_results_are_paths_or_tables(tmp_path: Path) -> None:
+    text = "[[pipelines.p.stages]]\nid='a'\nrun=['true']\nresults=['a.xml', {path='b/*', format='ctrf'}]\n"
+
+    assert loaded(tmp_path, text)["p"].stages[0].results == (ResultFile("a.xml"), ResultFile("b/*", "ctrf"))
 
 
 def test_a_pipeline_knows_where_it_is_defined(tmp_path: Path) -> None:

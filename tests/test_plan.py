@@ -33,7 +33,7 @@ retries = 2
 retry-delay-seconds = 0.5
 allow-failure = true
 inputs = ["src/**"]
-junit = "report.xml"
+results = "report.xml"
 [[pipelines.diagnostics.stages]]
 id = "lint"
 run = ["ruff", "check"]
@@ -79,7 +79,7 @@ diagnostics: Diagnostics (4 stages, in parallel as far as needs allow; orchgate.
   step 2 of 3:
   2. test: pytest -q
      All tests; after build; with LEVEL=1 NAME='two words'; in packages/a; at most 600 s; 2 retries after 0.5 s; \
-may fail; cached while src/** stay the same; junit from report.xml
+may fail; cached while src/** stay the same; results from report.xml
   step 3 of 3:
   4. more: pipeline inner: inner
      after test; with LEVEL=1

@@ -58,6 +58,7 @@ LAYERS = (
     ("attest", "cluster"),
     ("history",),
     ("trends",),
+    ("result_files",),
     ("runner",),
     ("agent", "observe"),
     ("hotspots", "speed"),

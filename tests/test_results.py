@@ -10,22 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchgate.config.entries import ResultFile
+from orchgate.result_files import formats, junit
+from orchgate.result_files.counts import CountedTests, ResultsError
 from orchgate.runner import results
-from orchgate.runner.results import (
-    CountedTests,
-    ResultsError,
-    StageResults,
-    collect,
-    parse_junit,
-    parse_metrics,
-    pytest_line,
-    stamps,
-)
+from orchgate.runner.results import ResultPlaces, StageResults, parse_metrics, pytest_line
 from orchgate.runs.stages import Stage
 from tests.work import no_hang
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 PYTEST = """<?xml version="1.0" encoding="utf-8"?>
@@ -58,13 +52,27 @@ SUREFIRE = """<?xml version="1.0" encoding="UTF-8"?>
 </testsuite>"""
 
 
+def parse_junit(chunks: Iterable[bytes]) -> CountedTests:
+    return junit.parse(chunks).tests
+
+
+def stamps(stage: Stage, folder: str) -> Mapping[str, results.Stamp]:
+    return results.stamps(stage, ResultPlaces(folder))
+
+
+def collect(stage: Stage, folder: str, tail: bytes, before: Mapping[str, results.Stamp]) -> StageResults:
+    """What is found, without names of tests."""
+    found = results.collect(stage, ResultPlaces(folder), tail, before)
+    return found._replace(tests=found.tests._replace(failing=()) if found.tests else None)
+
+
 def counted(text: str) -> tuple[int, int, int, int]:
     """Passed, failed, skipped, errors."""
     return parse_junit([text.encode()])[:4]
 
 
 def stage(report: str = "", metrics: str = "") -> Stage:
-    return Stage("t", "t", ("pytest",), junit=report, metrics=metrics)
+    return Stage("t", "t", ("pytest",), results=(ResultFile(report),) if report else (), metrics=metrics)
 
 
 def refusal(chunks: Iterable[bytes]) -> str:
@@ -419,7 +427,7 @@ def test_one_torn_report_among_others_is_said(tmp_path: Path) -> None:
 
 def test_a_glob_without_a_file_is_said(tmp_path: Path) -> None:
     assert collect(stage("no/*.xml"), str(tmp_path), b"", {}).problems == (
-        "no/*.xml: no such file was written: no tests counted from it",
+        "no/*.xml: no such file was written: not counted",
     )
 
 
@@ -440,8 +448,8 @@ def test_more_reports_than_anybody_writes_are_refused(tmp_path: Path, monkeypatc
 
 
 def test_a_report_beyond_the_limit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "MAX_REPORT_BYTES", 64)
-    monkeypatch.setattr(results, "CHUNK", 32)
+    monkeypatch.setattr(formats, "MAX_BYTES", 64)
+    monkeypatch.setattr(formats, "_CHUNK", 32)
     (tmp_path / "r.xml").write_text(JEST)
 
     assert collect(stage("r.xml"), str(tmp_path), b"", {}).problems == ("r.xml: is larger than 64 bytes: not counted",)

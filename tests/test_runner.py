@@ -397,7 +397,7 @@ def test_numbers_a_stage_reports_end_in_manifest_and_entry(project: Project) -> 
 
 def test_test_results_end_in_manifest_and_entry(project: Project) -> None:
     report = "<testsuite><testcase name='a'/><testcase name='b'><failure/></testcase></testsuite>"
-    project.define("demo", {"id": "one", "shell": f'echo "{report}" > r.xml', "junit": "r.xml"})
+    project.define("demo", {"id": "one", "shell": f'echo "{report}" > r.xml', "results": ["r.xml"]})
     project.run()
     counts = [
         {key: place["tests"][key] for key in ("passed", "failed")}

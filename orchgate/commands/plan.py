@@ -108,7 +108,8 @@ def _stage(pipelines: Mapping[str, Pipeline], stage: Stage) -> dict[str, object]
         "needs": list(stage.needs),
         "inputs": list(stage.inputs),
         "outputs": list(stage.outputs),
-        "junit": stage.junit or None,
+        "junit": stage.results[0].path if len(stage.results) == 1 else None,
+        "results": [{"path": one.path, "format": one.format or None} for one in stage.results],
         "metrics": stage.metrics or None,
         "cacheable": not never,
         "not_cacheable_because": never or None,
@@ -163,9 +164,14 @@ def _details(stage: Mapping[str, Any]) -> Iterator[str]:
         yield f"cached while {', '.join(stage['inputs'])} stay the same"
     if stage["outputs"]:
         yield f"leaves {', '.join(stage['outputs'])}"
-    for key in ("junit", "metrics"):
-        if stage[key]:
-            yield f"{key} from {stage[key]}"
+    if stage["results"]:
+        yield f"results from {', '.join(map(_result, stage['results']))}"
+    if stage["metrics"]:
+        yield f"metrics from {stage['metrics']}"
+
+
+def _result(one: Mapping[str, Any]) -> str:
+    return f"{one['path']} ({one['format']})" if one["format"] else str(one["path"])
 
 
 def _quoted(value: str) -> str:

@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime
 
 from orchgate.commands.shared import screen, work_tree
-from orchgate.commands.shared.lines import broken_rows, grouped, inner_facts, lower_bounds
+from orchgate.commands.shared.lines import broken_rows, failed_tests, grouped, inner_facts, lower_bounds, tests
 from orchgate.commands.shared.options import Renamed, output_format, whole_number
 from orchgate.errors import OrchgateError, quoted
 from orchgate.lib import files
@@ -290,7 +290,9 @@ def _stage_facts(stage: StageRun) -> dict[str, object]:
     """What a row holds of a stage; which of its costs are lower bounds, and what it printed, where that is known."""
     bounds = stage.usage.lower_bounds if stage.usage else {}
     printed = {"output_bytes": stage.output_bytes, "output_left_out_bytes": stage.output_left_out_bytes}
-    about = {"id": stage.id, "status": stage.status, "detail": stage.status_detail}
+    about: dict[str, object] = {"id": stage.id, "status": stage.status, "detail": stage.status_detail}
+    about |= {"tests": stage.tests.counts()} if stage.tests else {}
+    about |= {"failed_tests": list(stage.failed_tests)} if stage.failed_tests else {}
     return about | ({"lower_bounds": bounds} if bounds else {}) | {k: v for k, v in printed.items() if v is not None}
 
 
@@ -363,8 +365,10 @@ def _stages(row: Mapping[str, Any], seen: Screen) -> Iterator[str]:
     for stage, span, (named, took) in zip(row["stages"], times, aligned(table, right=(1,)), strict=True):
         bar = screen.stretch(*span, whole, cells, seen.glyphs) if span and cells >= _LEAST_BAR else ""
         yield f"  {named}  {took}  {bar}".rstrip()
-        about = "; ".join([*([stage["detail"]] if stage["detail"] else []), *lower_bounds(stage)])
-        yield from screen.wrapped(f"    {escape(about)}", seen.width, 4) if about else ()
+        said = [stage["detail"], tests(stage["tests"]) if stage.get("tests") else "", *lower_bounds(stage)]
+        about = ["; ".join(filter(None, said)), *failed_tests(stage)]
+        for line in filter(None, about):
+            yield from screen.wrapped(f"    {escape(line.strip())}", seen.width, 4)
 
 
 def _name(stage: str, seen: Screen) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from orchgate.config.faults import as_toml
+from orchgate.config.faults import INVALID, as_toml
 from orchgate.config.keys import GLOBS, TEXTS
-from orchgate.config.kinds import REQUIRED, Flag, ListOf, MapOf, Number, PathOrGlob, Record, Text, Whole
+from orchgate.config.kinds import REQUIRED, Choice, Flag, ListOf, MapOf, Number, PathOrGlob, Record, Text, Whole
 from orchgate.config.names import Command, Filled, Folder, Variable
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
@@ -44,6 +44,56 @@ METRIC = Record(
 )
 
 
+RESULT_FORMATS = (
+    "junit",
+    "ctrf",
+    "pytest-json-report",
+    "pytest-reportlog",
+    "pytest-benchmark",
+    "hyperfine",
+    "go",
+    "bmf",
+)
+
+
+class ResultFile(NamedTuple):
+    """A path or a glob of files of results; without a format, their content tells it."""
+
+    path: str
+    format: str = ""
+
+
+_RESULT_FILE = Record(
+    ResultFile,
+    {"path": (PathOrGlob(), REQUIRED), "format": (Choice(RESULT_FORMATS), "")},
+    {"path": "a file of results, or a glob of them", "format": "its format, where its content does not tell"},
+)
+
+
+class ResultFiles:
+    """An array of paths, globs, and tables of path and format; one of them stands for an array of it."""
+
+    def read(self, value: object, at: At, reading: Reading) -> object:
+        if not isinstance(value, list):
+            one = _result_file(value, at, reading)
+            return one if one is INVALID else (one,)
+        found = tuple(_result_file(one, (*at, index), reading) for index, one in enumerate(value))
+        return tuple(one for one in found if one is not INVALID)
+
+    def schema(self) -> dict[str, object]:
+        one = [PathOrGlob().schema(), _RESULT_FILE.schema()]
+        return {"anyOf": [*one, {"type": "array", "items": {"anyOf": one}}]}
+
+
+def _result_file(value: object, at: At, reading: Reading) -> object:
+    if isinstance(value, dict):
+        return _RESULT_FILE.read(value, at, reading)
+    if not isinstance(value, str):
+        return reading.expected(at, "a path, a glob, or a table of path and format", value)
+    path = PathOrGlob().read(value, at, reading)
+    return ResultFile(path) if isinstance(path, str) else path
+
+
 class StageSettings(NamedTuple):
     id: str
     run: tuple[str, ...]
@@ -55,7 +105,7 @@ class StageSettings(NamedTuple):
     allow_failure: bool
     needs: tuple[str, ...]
     inputs: tuple[str, ...]
-    junit: str
+    results: tuple[ResultFile, ...]
     metrics: str
     title: str
     summary_hint: str
@@ -92,7 +142,7 @@ STAGE = Record(
         "allow-failure": (Flag(), False),
         "needs": (TEXTS, ()),
         "inputs": (GLOBS, ()),
-        "junit": (PathOrGlob(), ""),
+        "results": (ResultFiles(), ()),
         "metrics": (Text(), ""),
         "title": (Text(), ""),
         "summary-hint": (Text(), ""),
@@ -111,7 +161,7 @@ STAGE = Record(
         "allow-failure": "whether the run goes on, and may succeed, where this stage failed",
         "needs": "stages that have to succeed first",
         "inputs": "files that the stage reads: while they are the same, its result is taken from an earlier run",
-        "junit": "where the stage leaves results of tests as JUnit XML",
+        "results": "files of results that the stage's tools write: JUnit, CTRF, pytest's, hyperfine's, go's, Bencher's",
         "metrics": "where the stage leaves figures of its own as JSON",
         "title": "what it is called where a line has room for more than its name",
         "summary-hint": "what the manifest says of a success, in place of its last line",
@@ -126,6 +176,7 @@ STAGE = Record(
             {"required": ["pipeline"], "properties": {"pipeline": {"minLength": 1}}},
         ]
     },
+    was={"junit": "results"},
     check=_one_way,
 )
 

@@ -125,6 +125,8 @@ def _inner(work: _Rewriting, value: TomlValue, path: At) -> None:
 def _new(work: _Rewriting, path: At) -> At | None:
     if len(path) == 4 and path[:2] == ("performance", "metrics") and path[3] == "block":
         return (*path[:3], "fail-above")
+    if path[-1] == "junit" and path[0] == "pipelines" and path[2:3] == ("stages",):
+        return (*path[:-1], "results")
     return work.renames.get(path)
 
 

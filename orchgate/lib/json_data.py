@@ -257,6 +257,13 @@ def _texts(value: dict[str, Any], path: ValuePath, key: str, faults: list[ValueF
     return found
 
 
+def _listed_texts(value: list[Any], path: ValuePath, key: str, faults: list[ValueFault]) -> tuple[str, ...]:
+    found = tuple(text for text in value if type(text) is str)
+    if len(found) < len(value):
+        faults.append(((*path, key), "expected strings only"))
+    return found
+
+
 def _some_texts(
     value: dict[str, Any], path: ValuePath, key: str, faults: list[ValueFault]
 ) -> Mapping[str, str | None] | None:
@@ -278,5 +285,6 @@ _KINDS: Mapping[str, _Kind] = {
     "datetime | None": _Kind(frozenset({str, _NULL}), "a date and time", None, _moment),
     "Mapping[str, float]": _Kind(frozenset({dict, _NULL}), "an object", None, _numbers),
     "Mapping[str, str]": _Kind(frozenset({dict, _NULL}), "an object", None, _texts),
+    "tuple[str, ...]": _Kind(frozenset({list, tuple, _NULL}), "an array", None, _listed_texts),
     "Mapping[str, str | None] | None": _Kind(frozenset({dict, _NULL}), "an object", None, _some_texts),
 }

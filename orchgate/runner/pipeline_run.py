@@ -243,7 +243,7 @@ class PipelineRun:
         # A stage that may run beside others gets none even where it did not: it would have them by chance.
         apart = found.of_stage and (self.pipeline.max_parallel == 1 or self._schedule.is_apart(index))
         key = "benchmarks" if apart else "run_benchmarks"
-        return {**event, "detail": detail, **({key: found.seconds} if found.seconds else {})}
+        return {**event, "detail": detail, **({key: found.beside(event.get(key, {}))} if found.seconds else {})}
 
     def _judge(self, index: int, fields: Mapping[str, Any]) -> None:
         """Records the end of an attempt: another one follows, or this one counts."""

@@ -1,4 +1,4 @@
-"""What a stage reported: the tests of a JUnit report or of pytest's closing line, and a file of metrics.
+"""What a stage reported: tests and benchmarks of files of results, pytest's closing line, and a file of metrics.
 
 These files are written by other people's tools, under the stage's control: they may be huge, truncated, hostile, or
 left over from yesterday. Whatever cannot be counted is listed in `problems`, and never counted.
@@ -9,30 +9,31 @@ from __future__ import annotations
 import contextlib
 import os
 
-from orchgate.errors import OrchgateError, Unreadable
-from orchgate.lib import files
+from orchgate.errors import Unreadable
 from orchgate.lib.lazy import lazy
 from orchgate.lib.paths import matches
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.result_files.counts import CountedTests, ResultsError
 from orchgate.runs.decode import ManifestError
+from orchgate.runs.ids import RUNS
 from orchgate.runs.locate import read_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
+    from orchgate.result_files.formats import FileResults
     from orchgate.runs.stages import Stage
 
 MAX_REPORTS = 1_000
-MAX_REPORT_BYTES = 64 * 1024 * 1024
+MAX_TOGETHER = 256 * 1024 * 1024  # bytes of all files of results of a stage
 MAX_METRICS_BYTES = 64 * 1024
 MAX_METRICS = 100
 LONGEST_NAME = 100
 MOST_PROBLEMS = 5
 EXACT = 2**53  # beyond it a whole number is not the same in every reader
-CHUNK = 1 << 20
 _GLOB = lazy(r"[*?{\[]")
-MAX_TAG = 8 * 1024 * 1024  # bytes of one tag or comment; a parser starts over with it at every chunk
+_NOT_ENTERED = (".git", RUNS)  # what other runs left is not this one's
 LONGEST_LINE = 1_000
 _COLOUR = lazy("\x1b\\[[0-9;]*m")
 _PART = r"[0-9]{1,9} (?:subtests )?[a-z]{2,12}"
@@ -53,83 +54,156 @@ _OTHER_WORDS = frozenset(
 )
 
 
-class CountedTests(NamedTuple):
-    """How tests ended. `source` is `junit` or `pytest`, the words of the manifest."""
-
-    passed: int
-    failed: int
-    skipped: int
-    errors: int
-    source: str
-
-    def plus(self, other: CountedTests) -> CountedTests:
-        """The sum; it keeps this one's source."""
-        return CountedTests(
-            self.passed + other.passed,
-            self.failed + other.failed,
-            self.skipped + other.skipped,
-            self.errors + other.errors,
-            self.source,
-        )
-
-
-class ResultsError(OrchgateError):
-    """One file of results that cannot be counted."""
-
-
 class StageResults(NamedTuple):
-    """All a stage reported. `problems` are lines for people: what was named but could not be counted."""
+    """All a stage reported. `benchmarks` are seconds by name.
+
+    `problems` are lines for people: what was named but could not be counted.
+    """
 
     tests: CountedTests | None = None
     metrics: Mapping[str, float] = {}
     problems: tuple[str, ...] = ()
+    benchmarks: Mapping[str, float] = {}
+
+
+class ResultPlaces(NamedTuple):
+    """Where a stage leaves its files: the folder it works in, inside of `root`, or its run's folder of artifacts.
+
+    "" for a root or artifacts that there are none of.
+    """
+
+    folder: str
+    root: str = ""
+    artifacts: str = ""
+
+    def why_outside(self, path: str) -> str:
+        """Why what a path leads to is none of the stage's, "" where it is: a link may lead anywhere."""
+        real = os.path.realpath(path)
+        tops = [os.path.realpath(top) for top in (self.root or self.folder, self.artifacts) if top]
+        return (
+            "" if any(real == top or real.startswith(top + os.sep) for top in tops) else "is outside of the work tree"
+        )
 
 
 Stamp = tuple[int, int, int, int]
 
 
-def stamps(stage: Stage, folder: str) -> Mapping[str, Stamp]:
-    """What is there before a stage starts, by path; `folder` is the one it will work in.
+def stamps(stage: Stage, places: ResultPlaces) -> Mapping[str, Stamp]:
+    """What is there before a stage starts, by full path.
 
     Comparing files with what they were needs no clock: those of a file system and of the kernel disagree by
     milliseconds, and a stage may be over in one.
     """
     found: dict[str, Stamp] = {}
-    for path in (*_reports(stage.junit, folder), *([stage.metrics] if stage.metrics else [])):
-        if stamp := _stamp(os.path.join(folder, path)):
+    named = [path for one in stage.results for path in _files(one.path, places)]
+    for path in (*named, *([os.path.join(places.folder, stage.metrics)] if stage.metrics else [])):
+        if stamp := _stamp(path):
             found[path] = stamp
     return found
 
 
-def collect(stage: Stage, folder: str, tail: bytes, before: Mapping[str, Stamp]) -> StageResults:
+def collect(stage: Stage, places: ResultPlaces, tail: bytes, before: Mapping[str, Stamp]) -> StageResults:
     """The results of a stage that has ended. `tail` is the end of its log, `before` comes from `stamps`. No errors."""
-    problems: list[str] = []
-    tests = _tests(stage, folder, before, problems) if stage.junit else None
+    found = _FoundResults(places, before)
+    for wanted in stage.results:
+        found.take(wanted.path, wanted.format)
     metrics: Mapping[str, float] = {}
     if stage.metrics:
-        with _noting(stage.metrics, problems):
-            _refuse_unwritten(stage.metrics, folder, before)
-            metrics, refused = parse_metrics(read_file(os.path.join(folder, stage.metrics), MAX_METRICS_BYTES))
-            problems += [f"{stage.metrics}: {reason}" for reason in refused]
+        with _noting(stage.metrics, found.problems):
+            path = os.path.join(places.folder, stage.metrics)
+            _refuse_unwritten(path, before)
+            metrics, refused = parse_metrics(read_file(path, MAX_METRICS_BYTES))
+            found.problems += [f"{stage.metrics}: {reason}" for reason in refused]
+    benchmarks = found.recordable()
+    problems = found.problems
     if len(problems) > MOST_PROBLEMS:
         problems[MOST_PROBLEMS:] = [f"and {len(problems) - MOST_PROBLEMS} more of this kind"]
-    return StageResults(tests or pytest_line(tail), metrics, tuple(problems))
+    return StageResults(found.tests or pytest_line(tail), metrics, tuple(problems), benchmarks)
 
 
-def _tests(stage: Stage, folder: str, before: Mapping[str, Stamp], problems: list[str]) -> CountedTests | None:
-    paths = list(_reports(stage.junit, folder))
-    if len(paths) > MAX_REPORTS:
-        problems.append(f"{stage.junit}: matches {len(paths)} files, limit {MAX_REPORTS}: not counted")
-        return None
-    total: CountedTests | None = None
-    for path in paths:
-        with _noting(path, problems):
-            _refuse_unwritten(path, folder, before)
-            found = parse_junit(_chunks(os.path.join(folder, path)))
-            total = total.plus(found) if total else found
-    if not paths:
-        problems.append(f"{stage.junit}: no such file was written: no tests counted from it")
-    return total
+class _FoundResults:
+    """Adds up the files of results of one stage. A file that several patterns match counts once."""
+
+    def __init__(self, places: ResultPlaces, before: Mapping[str, Stamp]) -> None:
+        self._places = places
+        self._before = before
+        self._seen: set[tuple[int, ...]] = set()
+        self._bytes = 0
+        self._seconds: dict[str, float] = {}
+        self._failed: dict[str, str] = {}
+        self.tests: CountedTests | None = None
+        self.problems: list[str] = []
+
+    def take(self, pattern: str, format_: str) -> None:
+        paths = self._chosen(pattern)
+        if len(paths) > MAX_REPORTS:
+            self.problems.append(f"{pattern}: matches {len(paths)} files, limit {MAX_REPORTS}: not counted")
+            return
+        for path in paths:
+            shown = self._shown(path)
+            with _noting(shown, self.problems):
+                self._read(path, shown, format_)
+        if not paths:
+            self.problems.append(f"{pattern}: no such file was written: not counted")
+
+    def _chosen(self, pattern: str) -> list[str]:
+        """The files that a pattern stands for, now that the stage has ended.
+
+        What is in the folder of artifacts is this run's own, and comes before what another run may have put in its
+        place in the tree. Another stage of the run may have left it there: then nobody asks for it.
+        """
+        artifacts = self._places.artifacts
+        found = list(_files(pattern, self._places))
+        others = [path for path in found if not artifacts or not path.startswith(artifacts + os.sep)]
+        own = [path for path in found if path not in others and self._before.get(path) != _stamp(path)]
+        return own if own and not _GLOB.search(pattern) else [*own, *others]
+
+    def _shown(self, path: str) -> str:
+        for top in filter(None, (self._places.artifacts, self._places.folder)):
+            if path.startswith(top + os.sep):
+                return path[len(top) + 1 :]
+        return path
+
+    def _read(self, path: str, shown: str, format_: str) -> None:
+        """Raises ResultsError."""
+        from orchgate.result_files import formats
+
+        _refuse_unwritten(path, self._before)
+        if reason := self._places.why_outside(path):
+            raise ResultsError(reason)
+        stamp = _stamp(path)
+        if stamp is None or stamp in self._seen:  # which has its inode
+            return
+        self._seen.add(stamp)
+        self._bytes += stamp[2]
+        if self._bytes > MAX_TOGETHER:
+            raise ResultsError(f"is beyond the {MAX_TOGETHER} bytes that are read of a stage")
+        self._add(formats.read(path, format_), shown)
+
+    def _add(self, found: FileResults, shown: str) -> None:
+        if found.doubt:
+            self.problems.append(f"{shown}: {found.doubt}")
+        if found.tests:
+            self.tests = self.tests.plus(found.tests) if self.tests else found.tests
+        if found.times:
+            for name in found.times.seconds.keys() & self._seconds.keys():
+                self._failed[name] = "the name occurs in several files"
+            self._seconds |= found.times.seconds
+            self._failed |= found.times.failed
+
+    def recordable(self) -> dict[str, float]:
+        """Seconds by name, of the benchmarks that are recorded; why others are not is among the problems."""
+        if not self._seconds and not self._failed:
+            return {}
+        from orchgate.runs import benchmark_results
+        from orchgate.runs.benchmark_formats import Times
+
+        for name in self._failed:
+            self._seconds.pop(name, None)
+        times = Times(self._seconds, self._failed)
+        seconds, problems = benchmark_results.recordable(times, benchmark_results.MOST_RECORDED)
+        self.problems += [f"benchmark {problem}" for problem in problems]
+        return seconds
 
 
 @contextlib.contextmanager
@@ -140,25 +214,13 @@ def _noting(path: str, problems: list[str]) -> Iterator[None]:
         problems.append(f"{path}: {error.message}: not counted")
 
 
-def _chunks(path: str) -> Iterator[bytes]:
-    """A report in pieces, so that a large one costs no memory. Raises ResultsError for what is not a regular file."""
-    try:
-        with open(files.open_regular(path), "rb", buffering=0) as file:
-            for _ in range(MAX_REPORT_BYTES // CHUNK):
-                if not (chunk := file.read(CHUNK)):
-                    return
-                yield chunk
-            if file.read(1):
-                raise ResultsError(f"is larger than {MAX_REPORT_BYTES} bytes")
-    except OSError as error:
-        raise ResultsError(f"cannot be read: {error.strerror}") from error
-
-
-def _refuse_unwritten(path: str, folder: str, before: Mapping[str, Stamp]) -> None:
-    now = _stamp(os.path.join(folder, path))
-    if now is None and not os.path.lexists(os.path.join(folder, path)):
+def _refuse_unwritten(path: str, before: Mapping[str, Stamp]) -> None:
+    now = _stamp(path)
+    if now is None and not os.path.lexists(path):
         raise ResultsError("was not written")
-    if now is not None and before.get(path) == now:
+    if now is None:
+        raise ResultsError("is a link that leads nowhere")
+    if before.get(path) == now:
         raise ResultsError("is older than this stage's start")
 
 
@@ -170,20 +232,26 @@ def _stamp(path: str) -> Stamp | None:
     return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
 
-def _reports(pattern: str, folder: str) -> Iterator[str]:
-    """The files a stage names as its reports: one path, or all that match a glob. Sorted, relative to `folder`."""
+def _files(pattern: str, places: ResultPlaces) -> Iterator[str]:
+    """The files a stage names: one path, or all that match a glob, by their full paths, sorted.
+
+    They are looked for in its own folder, and in that of artifacts.
+    """
     wildcard = _GLOB.search(pattern)
-    if wildcard is None:
-        if pattern:
-            yield pattern
-        return
-    top = pattern[: wildcard.start()].rpartition("/")[0]
+    for top in filter(None, (places.folder, places.artifacts)):
+        if wildcard is not None:
+            yield from _matching(pattern, wildcard.start(), top)
+        elif top == places.folder or os.path.lexists(os.path.join(top, pattern)):
+            yield os.path.join(top, pattern)
+
+
+def _matching(pattern: str, wildcard: int, top: str) -> Iterator[str]:
     found = []
-    for inner, folders, names in os.walk(os.path.join(folder, top)):
-        folders[:] = [name for name in folders if name != ".git"]
-        below = os.path.relpath(inner, folder)
+    for inner, folders, names in os.walk(os.path.join(top, pattern[:wildcard].rpartition("/")[0])):
+        folders[:] = [name for name in folders if name not in _NOT_ENTERED]
+        below = os.path.relpath(inner, top)
         found += [os.path.normpath(os.path.join(below, name)) for name in names]
-    yield from sorted(path for path in found if matches(path, [pattern]))
+    yield from (os.path.join(top, path) for path in sorted(found) if matches(path, [pattern]))
 
 
 def parse_metrics(content: bytes) -> tuple[dict[str, float], list[str]]:
@@ -227,89 +295,6 @@ def _why_no_metric(name: str, value: object) -> str:
     return "" if abs(value) <= 1e308 else "expected a finite number"
 
 
-def parse_junit(chunks: Iterable[bytes]) -> CountedTests:
-    """The counts of a JUnit report, as pytest, jest, surefire and many others write it. Raises ResultsError.
-
-    Every test case is counted itself; the totals in the report's attributes only where it lists no case at all.
-    """
-    from xml.parsers import expat
-
-    counting = _Counting()
-    parser = expat.ParserCreate()
-    parser.StartElementHandler = counting.start
-    parser.EndElementHandler = counting.end
-    parser.EntityDeclHandler = _refuse_entity
-    given = 0
-    try:
-        for chunk in chunks:
-            parser.Parse(chunk, False)
-            given += len(chunk)
-            if given - max(parser.CurrentByteIndex, 0) > MAX_TAG:
-                raise ResultsError(f"has a tag or a comment of more than {MAX_TAG} bytes")
-        parser.Parse(b"", True)
-    except expat.ExpatError as error:
-        raise ResultsError(f"is not XML: {error}") from error
-    except (ValueError, LookupError) as error:  # an encoding that Python does not have
-        raise ResultsError(f"cannot be decoded: {error}") from error
-    return counting.tests()
-
-
-def _refuse_entity(name: str, *_: object) -> None:
-    # A few nested entities expand to gigabytes, or to a file of this machine. No reporter writes any.
-    raise ResultsError(f"declares the XML entity {name[:40]!r}, which no test reporter does")
-
-
-class _Counting:
-    """Counts test cases while expat walks through a report."""
-
-    def __init__(self) -> None:
-        self.depth = 0
-        self.counts = {"passed": 0, "failure": 0, "skipped": 0, "error": 0}
-        self.case: int | None = None  # depth of the test case we are in
-        self.outcome = "passed"
-        self.suite: int | None = None  # depth of the outermost suite that has totals
-        self.totals = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        name = tag.rpartition(":")[2]
-        self.depth += 1
-        if self.depth == 1 and name not in ("testsuites", "testsuite"):
-            raise ResultsError(f"is not a JUnit report: its first element is <{name[:40]}>")
-        if self.case is not None:
-            # Deeper ones, and surefire's <flakyFailure> and <rerunFailure>, do not decide how the test ended.
-            if self.depth == self.case + 1 and name in ("failure", "error", "skipped"):
-                self.outcome = max(self.outcome, name, key=("passed", "skipped", "error", "failure").index)
-        elif name == "testcase":
-            self.case = self.depth
-            self.outcome = "skipped" if attributes.get("status") in ("notrun", "disabled") else "passed"
-        elif self.suite is None and name in ("testsuites", "testsuite") and "tests" in attributes:
-            self.suite = self.depth
-            self._add(attributes)
-
-    def _add(self, attributes: dict[str, str]) -> None:
-        for key in self.totals:
-            text = attributes.get(key, "").strip()
-            if text.isascii() and text.isdigit() and len(text) < 10:
-                self.totals[key] += int(text)
-
-    def end(self, _: str) -> None:
-        if self.case == self.depth:
-            self.counts[self.outcome] += 1
-            self.case = None
-        if self.suite == self.depth:
-            self.suite = None
-        self.depth -= 1
-
-    def tests(self) -> CountedTests:
-        counts, totals = self.counts, self.totals
-        if any(counts.values()) or not totals["tests"]:
-            return CountedTests(counts["passed"], counts["failure"], counts["skipped"], counts["error"], "junit")
-        passed = totals["tests"] - totals["failures"] - totals["errors"] - totals["skipped"]
-        if passed < 0:
-            raise ResultsError("contradicts itself: fewer tests than failed and skipped ones")
-        return CountedTests(passed, totals["failures"], totals["skipped"], totals["errors"], "junit")
-
-
 def pytest_line(tail: bytes) -> CountedTests | None:
     """The counts in pytest's closing line, the last one near the end of a log; None where there is none."""
     for line in reversed(tail.splitlines()):
@@ -331,4 +316,5 @@ def _counted(text: str) -> CountedTests | None:
             known = True
         elif word and word not in _OTHER_WORDS:
             return None  # "3 files in 2s": the closing line of another tool
-    return CountedTests(**counts, source="pytest") if known else None
+    passed, failed, skipped, errors = counts.values()
+    return CountedTests(passed, failed, skipped, errors, "pytest") if known else None

@@ -14,9 +14,9 @@ import time
 from orchgate.errors import Unreadable
 from orchgate.lib import files
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.result_files.counts import CountedTests, restored
 from orchgate.runner import inputs
 from orchgate.runner.inputs import Keys
-from orchgate.runner.results import CountedTests
 from orchgate.runs import ids
 from orchgate.runs.decode import ManifestError
 from orchgate.runs.locate import NAME, RUN_ID, read_file
@@ -171,10 +171,8 @@ class StageCache:
             self._note_outputs(index, known.products)
         unchecked = not known.products and any(stage.id in other.needs for other in self._pipeline.stages)
         fields = {"from": known.run_id, "cache_key": key, "summary": known.summary, "metrics": dict(known.metrics)}
-        return fields | {
-            "tests": known.tests._asdict() if known.tests else None,
-            "detail": UNCHECKED if unchecked else None,
-        }
+        tests = known.tests.fields() if known.tests else {"tests": None}
+        return fields | tests | {"detail": UNCHECKED if unchecked else None}
 
     def _token(self, index: int) -> str:
         """What represents a stage in the keys of those that need it: its inputs and outputs."""
@@ -225,7 +223,8 @@ class StageCache:
         if left is None or event["attempt"] > 1:
             return
         name = self._pipeline.stages[index - 1].id
-        tests = CountedTests(**event["tests"]) if event.get("tests") else None
+        failing = {"failing": tuple(event["failed_tests"])} if event.get("failed_tests") else {}
+        tests = restored({**event["tests"], **failing}) if event.get("tests") else None
         metrics = event.get("metrics") or {}
         hit = Hit(task, run_id, name, ids.log_path(index, name), event["summary"], tests, metrics, left)
         if not self._cache.record(self._found[index], hit):
@@ -239,7 +238,7 @@ class _DamagedError(Exception):
 def _encoded(key: str, success: Hit) -> bytes:
     import json
 
-    entry = {**success._asdict(), "tests": success.tests._asdict() if success.tests else None}
+    entry = {**success._asdict(), "tests": success.tests.stored() if success.tests else None}
     if not success.products:  # as it was before there were any; a stage that declares some has another key
         del entry["products"]
     body = {"format": _FORMAT, "version": VERSION, "key": key, **entry, "metrics": dict(success.metrics)}
@@ -274,7 +273,7 @@ def _decoded(data: bytes, key: str) -> Hit:
 
 def _hit(entry: Mapping[str, Any]) -> Hit:
     try:
-        tests = CountedTests(**entry["tests"]) if entry["tests"] else None
+        tests = restored(entry["tests"]) if entry["tests"] else None
         left = inputs.decoded(entry.get("products", ()))
         plain = {name: entry[name] for name in Hit._fields if name not in ("tests", "products")}
         hit = Hit(**plain, tests=tests, products=left)

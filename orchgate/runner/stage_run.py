@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from orchgate.runner.child import Result
-    from orchgate.runner.results import StageResults
+    from orchgate.runner.results import ResultPlaces, StageResults
     from orchgate.runner.session import Session
     from orchgate.runs.stages import Stage
     from orchgate.runs.state import Event
@@ -60,7 +60,8 @@ def start(session: Session, attempt: StageAttempt, done: Callable[[StageOutcome]
     """
     stage = attempt.stage
     cwd, environ = environment.of_stage(attempt.environ, attempt.root, stage)
-    before = _stamps(stage, cwd)
+    places = _places(attempt, cwd)
+    before = _stamps(stage, places)
     if attempt.number > 1:
         output.note(attempt.log, f"attempt {attempt.number}")
 
@@ -68,7 +69,7 @@ def start(session: Session, attempt: StageAttempt, done: Callable[[StageOutcome]
         if attempt.screened:
             recent = redacted(result.recent.decode("utf-8", "replace")).encode("utf-8", "replace")
             result = result._replace(recent=recent)
-        done(StageOutcome(result, _describe(stage, result, _results(stage, cwd, result, before))))
+        done(StageOutcome(result, _describe(stage, result, _results(stage, places, result, before))))
 
     mark = session.mark()
     argv = stage.argv or ("/bin/sh", "-c", stage.shell)
@@ -86,22 +87,33 @@ def run(session: Session, attempt: StageAttempt) -> StageOutcome:
     return outcomes[0]
 
 
-def _stamps(stage: Stage, cwd: str) -> Mapping[str, Any]:
-    """The files where a stage will put its results, before it starts."""
-    if not stage.junit and not stage.metrics:
-        return {}
-    from orchgate.runner import results
-
-    return results.stamps(stage, cwd)
-
-
-def _results(stage: Stage, cwd: str, result: Result, before: Mapping[str, Any]) -> StageResults | None:
-    """What a stage reported about itself; None when it plainly reported nothing."""
-    if not (stage.junit or stage.metrics or b" passed" in result.recent or b" failed" in result.recent):
+def _places(attempt: StageAttempt, cwd: str) -> ResultPlaces | None:
+    """Where the files are that an attempt leaves; None for a stage that names none."""
+    if not attempt.stage.results and not attempt.stage.metrics:
         return None
     from orchgate.runner import results
 
-    return results.collect(stage, cwd, result.recent, before)
+    return results.ResultPlaces(cwd, attempt.root, attempt.environ.get("ORCHGATE_ARTIFACTS", ""))
+
+
+def _stamps(stage: Stage, places: ResultPlaces | None) -> Mapping[str, Any]:
+    """The files where a stage will put its results, before it starts."""
+    if places is None:
+        return {}
+    from orchgate.runner import results
+
+    return results.stamps(stage, places)
+
+
+def _results(
+    stage: Stage, places: ResultPlaces | None, result: Result, before: Mapping[str, Any]
+) -> StageResults | None:
+    """What a stage reported about itself; None when it plainly reported nothing."""
+    if not (places or b" passed" in result.recent or b" failed" in result.recent):
+        return None
+    from orchgate.runner import results
+
+    return results.collect(stage, places or results.ResultPlaces(""), result.recent, before)
 
 
 def _describe(stage: Stage, result: Result, results: StageResults | None) -> Event:
@@ -123,9 +135,11 @@ def _describe(stage: Stage, result: Result, results: StageResults | None) -> Eve
     if result.timed_out:
         event["timed_out"] = True
     if results and results.tests:
-        event["tests"] = results.tests._asdict()
+        event |= results.tests.fields()
     if results and results.metrics:
         event["metrics"] = dict(results.metrics)
+    if results and results.benchmarks:
+        event["benchmarks"] = dict(results.benchmarks)
     return event
 
 
@@ -146,6 +160,8 @@ def _details(stage: Stage, result: Result, results: StageResults | None) -> list
         details.append(f"{_counted(result.immortal, 'process', 'es')} could not be ended")
     if result.left_out:
         details.append(f"{result.left_out} of {result.output_bytes} bytes of output left out of the log")
+    if results and results.tests and result.code == 0 and (failed := results.tests.failed + results.tests.errors):
+        details.append(f"exit 0, but {_counted(failed, 'test', 's')} failed")
     return details + list(results.problems if results else ())
 
 

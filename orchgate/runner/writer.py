@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+from itertools import islice
 
 from orchgate.errors import OrchgateError
 from orchgate.lib import files, locks
 from orchgate.lib.paths import require_real
+from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.runs import ids, journal, state, usage
 from orchgate.runs.run import from_manifest, stage_of, timestamp
@@ -23,11 +25,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from orchgate.runs.ids import Clock
-    from orchgate.runs.run import Run, StageRun, Usage
+    from orchgate.runs.run import Run, StageRun, TestCounts, Usage
 
     Event = Mapping[str, Any]
 
 FOLDERS = ("stages", "artifacts")
+MOST_BENCHMARKS = 500  # of one entry
 
 
 class Recorder:
@@ -245,13 +248,17 @@ def summary(stages: Iterable[StageRun]) -> str:
     """One line about all stages, for people."""
     counts: dict[str, int] = {}
     flaky = []
+    failed = 0  # tests of stages that ended well all the same
     for stage in stages:
         counts[stage.status] = counts.get(stage.status, 0) + 1
+        if stage.tests and stage.status == "succeeded":
+            failed += stage.tests.failed + stage.tests.errors
         if stage.cached:
             counts["cached"] = counts.get("cached", 0) + 1
         if stage.flaky:
             flaky.append(stage.id)
     text = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no stages"
+    text += f"; {counted(failed, 'test')} failed in stages that succeeded" if failed else ""
     return text + (f"; flaky: {', '.join(flaky)[:200]}" if flaky else "")
 
 
@@ -274,18 +281,25 @@ def entry_of(run: Run) -> state.Document:
     line |= run.writes.asdict() if run.writes else {}
     line |= {
         "away_seconds": run.away_seconds,
-        "tests": run.tests.counts() if run.tests else None,
+        "tests": _test_counts(run.tests),
         "metrics": run.metrics,
-        "benchmarks": list(_benchmarks(run)),
+        "benchmarks": list(islice(_benchmarks(run), MOST_BENCHMARKS)),
         "flaky": run.flaky,
     }
     line["inside"] = sorted({inner.pipeline_id for inner in run.inner_runs if inner.task_id == run.task_id})
     return _without_default_costs(line, usage) | {"stages": [_stage_entry(stage) for stage in run.stages]}
 
 
+def _test_counts(tests: TestCounts | None) -> state.Document | None:
+    """What an entry holds of tests: the flaky ones and the names of those that failed are in the manifest alone."""
+    return {name: count for name, count in tests.counts().items() if name != "flaky"} if tests else None
+
+
 def _benchmarks(run: Run) -> Iterator[state.Document]:
+    of_stages = {name for stage in run.stages for name in stage.benchmarks}
     for name, seconds in run.benchmarks.items():
-        yield {"name": name, "value": seconds}
+        if name not in of_stages:
+            yield {"name": name, "value": seconds}
     for stage in run.stages:
         for name, seconds in stage.benchmarks.items():
             yield {"name": name, "value": seconds, "stage": stage.id}
@@ -301,7 +315,7 @@ def _stage_entry(stage: StageRun) -> state.Document:
         "cached": stage.cached,
     }
     line |= {
-        "tests": stage.tests.counts() if stage.tests else None,
+        "tests": _test_counts(stage.tests),
         "metrics": stage.metrics,
         "attempts": tries if tries > 1 else None,
     }

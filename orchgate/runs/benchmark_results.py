@@ -138,6 +138,10 @@ class RecordedBenchmarks(NamedTuple):
     of_stage: bool
     problems: tuple[str, ...]
 
+    def beside(self, own: Mapping[str, float]) -> dict[str, float]:
+        """These, and those that the stage named among its own results, which come first."""
+        return dict(list({**own, **self.seconds, **own}.items())[:MOST_RECORDED])
+
 
 class BenchmarkWatch:
     """Sees what the stages of recorded runs write. It looks when none is running, so that no file is half written."""
@@ -179,13 +183,13 @@ class BenchmarkWatch:
         stage = next(iter(self._ran))[1] if len(self._ran) == 1 else 0
         known = self._recorded.setdefault(folder, set())
         others = known - {(stage, name) for name in times.seconds}  # an attempt before this one may have measured it
-        seconds, problems = _recordable(times, MOST_RECORDED - len(others))
+        seconds, problems = recordable(times, MOST_RECORDED - len(others))
         known |= {(stage, name) for name in seconds}
         named = (f"{self._wanted.file}: {problem}" for problem in problems)
         return RecordedBenchmarks(seconds, of_stage=bool(stage), problems=tuple(named))
 
 
-def _recordable(times: Times, most: int) -> tuple[dict[str, float], list[str]]:
+def recordable(times: Times, most: int) -> tuple[dict[str, float], list[str]]:
     """What of some results is recorded, the first by name, and why the rest is not."""
     from orchgate.secrets.redact import redacted
 

@@ -152,7 +152,9 @@ _USAGE = _maybe(
         },
     )
 )
-_TESTS = _maybe(_object({}, dict.fromkeys(("passed", "failed", "skipped", "errors"), _count) | {"source": _text}))
+_TESTS = _maybe(
+    _object({}, dict.fromkeys(("passed", "failed", "skipped", "errors", "flaky"), _count) | {"source": _text})
+)
 _METRICS = _maybe(_table(_amount))
 _TOOLS: Mapping[str, Check] = {
     "tools": _list(_object({"name": _text, "source": _text, **dict.fromkeys(("version", "sha256"), _maybe(_text))}))
@@ -214,7 +216,9 @@ _KINDS: Mapping[object, _EventFields] = {
         {
             "usage": _USAGE,
             "tests": _TESTS,
+            "failed_tests": _list(_text),
             "metrics": _METRICS,
+            **dict.fromkeys(("benchmarks", "run_benchmarks"), _METRICS),
             "iteration": _ITERATION,
             "inner_runs": _INNER,
             **dict.fromkeys(("again", "timed_out"), _maybe(_flag)),
@@ -225,7 +229,8 @@ _KINDS: Mapping[object, _EventFields] = {
     "skip": _fields({"stages": _list(_count), "status": _SETTLED, "detail": _maybe(_text)}),
     "cached": _fields(
         {"stage": _count, "from": _text, "cache_key": _text},
-        {"summary": _maybe(_text), "detail": _maybe(_text), "tests": _TESTS, "metrics": _METRICS},
+        {"summary": _maybe(_text), "detail": _maybe(_text), "metrics": _METRICS}
+        | {"tests": _TESTS, "failed_tests": _list(_text)},
     ),
     "child": _fields(
         {

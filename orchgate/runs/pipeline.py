@@ -86,7 +86,7 @@ def _stage(settings: StageSettings, env: Mapping[str, str], path: str) -> Stage:
         allow_failure=settings.allow_failure,
         needs=settings.needs,
         inputs=settings.inputs,
-        junit=settings.junit,
+        results=settings.results,
         metrics=settings.metrics,
         summary_hint=settings.summary_hint,
         pipeline=settings.pipeline,

@@ -46,13 +46,17 @@ class Usage(Value):
 
 
 class TestCounts(Value):
-    """How tests ended. `source` is `junit` or `pytest`; None for the sum of several stages."""
+    """How tests ended. `source` says where that is from, such as `junit`; None for the sum of several stages.
+
+    `flaky` of those that passed had failed before; None where nobody counted them.
+    """
 
     passed: int = 0
     failed: int = 0
     skipped: int = 0
     errors: int = 0
     source: str | None = None
+    flaky: int | None = None
 
     def counts(self) -> dict[str, int | str]:
         return {name: count for name, count in self.asdict().items() if count is not None}
@@ -93,6 +97,7 @@ class StageRun(Value):
     cached: bool = False
     usage: Usage | None = None
     tests: TestCounts | None = None
+    failed_tests: tuple[str, ...] = ()  # the first of their names
     metrics: Mapping[str, float] = {}
     benchmarks: Mapping[str, float] = {}  # seconds
     output_bytes: int | None = None

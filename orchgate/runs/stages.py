@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Self
 
+    from orchgate.config.entries import ResultFile
+
 
 class Stage(NamedTuple):
     """One step of a pipeline: a program (`argv`), a shell line (`shell`), or a whole `pipeline` by its id.
 
-    `env` holds what the stage sets, the pipeline's own included. `cwd`, `junit` and `metrics` are as configured: `cwd`
-    counts from the repository's top ("" is the top), the two files from `cwd`. `inputs` and
+    `env` holds what the stage sets, the pipeline's own included. `cwd`, `results` and `metrics` are as configured:
+    `cwd` counts from the repository's top ("" is the top), the files from `cwd`. `inputs` and
     `outputs` are globs of repository paths.
     """
 
@@ -36,7 +38,7 @@ class Stage(NamedTuple):
     allow_failure: bool = False
     needs: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
-    junit: str = ""
+    results: tuple[ResultFile, ...] = ()
     metrics: str = ""
     summary_hint: str = ""
     pipeline: str = ""
@@ -61,8 +63,16 @@ class Stage(NamedTuple):
     @property
     def definition(self) -> str:
         """Everything that decides what the stage does, in one canonical form; its titles are left out."""
-        shown = self._replace(title="", summary_hint="")
+        values = {**self._asdict(), "title": "", "summary_hint": "", "results": _as_junit(self.results)}
+        shown = tuple(values.values())
         return _canonical(shown if self.outputs else shown[:-1])  # as it was when there were none
+
+
+def _as_junit(results: tuple[ResultFile, ...]) -> object:
+    """The files of results as they were when there was one, under the key `junit`: a new name changes no definition."""
+    if len(results) == 1 and not results[0].format:
+        return results[0].path
+    return tuple(map(tuple, results)) or ""
 
 
 class Pipeline(NamedTuple):
@@ -139,7 +149,8 @@ def check_startable(stage: Stage, path: str) -> None:
     if not stage.id.strip():
         raise ConfigError(f"{path}.id: expected a name, got an empty one")
     texts = {"id": stage.id, "run": "".join(stage.argv), "shell": stage.shell, "cwd": stage.cwd, "title": stage.title}
-    texts |= {"env": "".join((*stage.env, *stage.env.values())), "junit": stage.junit, "metrics": stage.metrics}
+    texts |= {"env": "".join((*stage.env, *stage.env.values())), "metrics": stage.metrics}
+    texts |= {"results": "".join(one.path for one in stage.results)}
     for key, text in texts.items():
         if "\0" in text or not _encodable(text):
             raise ConfigError(f"{path}.{key}: holds a character that cannot be in a command")

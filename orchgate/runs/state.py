@@ -158,6 +158,10 @@ def _start(document: Document, event: Event) -> None:
     stage["attempts"].append(attempt | {"completed_at": None, "exit_code": None})
 
 
+_REPORTED = ("cache_key", "tests", "failed_tests", "metrics", "benchmarks")
+_COUNTS = ("passed", "failed", "skipped", "errors")
+
+
 def _end(document: Document, event: Event) -> None:
     stage = document["commands"][event["stage"] - 1]
     spent = event.get("usage")
@@ -177,7 +181,8 @@ def _end(document: Document, event: Event) -> None:
     stage["flaky"] = bool(tried) and tried[-1] == "succeeded" and "failed" in tried
     if about := event.get("iteration"):  # the validator of an agent loop: also where it failed after it had passed
         stage["flaky"] = about.get("flaky", False) or {"succeeded", "failed"} <= set(tried)
-    stage |= {key: event[key] for key in ("cache_key", "tests", "metrics", "benchmarks") if event.get(key)}
+    stage.pop("failed_tests", None)  # of an end before it was resumed
+    stage |= {key: event[key] for key in _REPORTED if event.get(key)}
     if event.get("run_benchmarks"):
         document["benchmarks"] = {**document.get("benchmarks", {}), **event["run_benchmarks"]}
     if event.get("inner_runs"):
@@ -194,7 +199,7 @@ def _cached(document: Document, event: Event) -> None:
     stage |= {"status": "succeeded", "started_at": event["at"], "completed_at": event["at"], "exit_code": 0}
     stage["status_detail"] = event.get("detail")
     stage |= {"cached": True, "cached_from": event["from"], "cache_key": event["cache_key"]}
-    stage |= {key: event[key] for key in ("summary", "tests", "metrics") if event.get(key)}
+    stage |= {key: event[key] for key in ("summary", "tests", "failed_tests", "metrics") if event.get(key)}
 
 
 def _child(document: Document, event: Event) -> None:
@@ -260,9 +265,11 @@ def _totals(document: Document, times: WorkTimes, *, seen: bool) -> Document:
     metrics: dict[str, float] = {}
     for stage in stages:
         spent = usage.add(spent, stage["usage"]) if stage["usage"] else spent
-        for key in ("passed", "failed", "skipped", "errors"):
+        for key in _COUNTS:
             if counted := stage.get("tests"):
                 tests[key] = tests.get(key, 0) + counted.get(key, 0)
+        if flaky := (stage.get("tests") or {}).get("flaky"):
+            tests["flaky"] = tests.get("flaky", 0) + flaky
         for name, value in stage.get("metrics", {}).items():
             metrics[name if name not in metrics else f"{stage['id']}.{name}"] = value
     whole = document | {

@@ -32,7 +32,7 @@ _KEYS = {
     "timeout_seconds": "timeout-seconds",
     "retries": "retries",
     "allow_failure": "allow-failure",
-    "junit": "junit",
+    "results": "results",
     "metrics": "metrics",
 }
 

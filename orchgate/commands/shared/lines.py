@@ -96,6 +96,7 @@ def _ended(event: Mapping[str, Any], name: str, recorder: Recorder) -> Iterator[
     yield f"{name}: {event['status']}{again}" + (f" ({'; '.join(about)})" if about else "")
     if event["status"] == "failed" and event["summary"]:
         yield f"  last line: {event['summary']}"
+    yield from failed_tests(event)
     if event["status"] == "failed" and event.get("exit_code") is not None:
         yield f"  log: {os.path.relpath(os.path.join(recorder.folder, ids.log_path(event['stage'], name)))}"
 
@@ -138,9 +139,23 @@ def _aside(detail: str | None) -> str:
 
 
 def tests(counts: Mapping[str, Any]) -> str:
-    """`5 passed, 1 failed`."""
-    named = ((counts.get(key), key) for key in ("passed", "failed", "errors", "skipped"))
-    return ", ".join(f"{count} {key}" for count, key in named if count) or "no tests"
+    """`5 passed, 1 failed`; `5 passed (1 at a later attempt)`."""
+    later = f" ({counts['flaky']} at a later attempt)" if counts.get("flaky") else ""
+    parts = {"passed": f"passed{later}", "failed": "failed", "errors": "errors", "skipped": "skipped"}
+    return ", ".join(f"{counts[key]} {said}" for key, said in parts.items() if counts.get(key)) or "no tests"
+
+
+_NAMED = 5  # failed tests
+
+
+def failed_tests(stage: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each of the first tests that failed, and one that says how many more did."""
+    names = stage.get("failed_tests") or ()
+    yield from (f"  failed test: {name}" for name in names[:_NAMED])
+    counts = stage.get("tests") or {}
+    more = counts.get("failed", 0) + counts.get("errors", 0) - len(names[:_NAMED])
+    if names and more > 0:
+        yield f"  and {more} more" + (f"; the manifest names {len(names)}" if names[_NAMED:] else "")
 
 
 LISTED = 20
