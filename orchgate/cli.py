@@ -225,7 +225,7 @@ GROUPS = {
     "Speed: what got slower, where, and since when": ("perf", "baseline", "bisect", "hotspots"),
     "Evidence: tasks, and claims that rest on runs": ("new", "tasks", "evidence"),
     "Set up: a repository, and your shell": ("init", "config", "completion"),
-    "Export: for people and programs": ("report", "schema"),
+    "Export: for people and programs": ("report", "export", "schema"),
 }
 
 

@@ -67,7 +67,7 @@ LAYERS = (
     ("signers",),
     ("gate",),
     ("checks", "outputs"),
-    ("report", "scan"),
+    ("report", "scan", "exports"),
     ("commands",),
     ("cli",),
     ("__main__",),
