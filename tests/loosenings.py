@@ -336,6 +336,14 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             beside={ARTIFACT: HUNTER},
         ),
     ),
+    "evidence.replay": (
+        Case(
+            section("evidence", 'replay = "sample:3"'),
+            section("evidence", 'replay = "sample:2"'),
+            {"a.txt": "x\n"},
+            "",
+        ),
+    ),
     "manifests.max-bytes": (
         Case(
             section("manifests", "max-bytes = 1024"),

@@ -90,7 +90,10 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str], name:
         (["hook", "post-commit"], "orchgate: unknown hook post-commit; did you mean pre-commit?\n"),
         (["hook", "--frob"], "orchgate: unknown option --frob\n  hint: orchgate hook --help\n"),
         (["hook"], "orchgate: the following arguments are required: HOOK\n"),
-        (["evidence", "pul"], "orchgate: unknown verb pul; there are: fetch, pin, push, show, summarize, verify\n"),
+        (
+            ["evidence", "pul"],
+            "orchgate: unknown verb pul; there are: fetch, pin, push, replay, show, summarize, verify\n",
+        ),
         (["schema", "reprot"], "orchgate: unknown schema reprot; did you mean report?\n"),
     ],
 )

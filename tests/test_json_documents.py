@@ -79,6 +79,7 @@ CALLS: dict[str, tuple[tuple[str, ...], ...]] = {
     "doctor": (("doctor", "--no-noise"),),
     "evidence pin": (("evidence", "pin", "out/notes.txt"), ("evidence", "pin", "--check")),
     "evidence verify": (("evidence", "verify"),),
+    "evidence replay": (("evidence", "replay", "RUN-0"), ("evidence", "replay", "--base", "HEAD")),
     "evidence show": (("evidence", "show", "out/notes.txt"),),
     "evidence push": (("evidence", "push", "--remote", "origin"),),
     "evidence fetch": (("evidence", "fetch", "--remote", "origin"),),

@@ -65,6 +65,7 @@ LAYERS = (
     ("bisect",),
     ("evidence",),
     ("signers",),
+    ("replay",),
     ("gate",),
     ("checks", "outputs"),
     ("report", "scan", "exports"),

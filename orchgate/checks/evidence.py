@@ -178,7 +178,7 @@ def run(ctx: Context) -> Outcome:
         *_once(ctx, sources, paths),
         *_untouched(ctx, sources, paths, read),
     ]
-    reported += _of_new_claims(ctx, sources, paths) if ctx.share.leads else ()
+    reported += _ofnew_claims(ctx, sources, paths) if ctx.share.leads else ()
     findings = (one for one in reported if isinstance(one, Finding))
     troubles = (one for one in reported if isinstance(one, Trouble))
     pins = {"pins": sources.lock.count} if sources.lock and ctx.share.leads else {}  # two processes read one lock
@@ -283,12 +283,12 @@ def _required(ctx: Context, sources: EvidenceSources, paths: list[str]) -> Itera
         yield from missing_runs(packet, required, ctx.documents.one, sources.artifacts, sources.runs)
 
 
-def _of_new_claims(ctx: Context, sources: EvidenceSources, paths: list[str]) -> Iterator[Finding | Trouble]:
+def _ofnew_claims(ctx: Context, sources: EvidenceSources, paths: list[str]) -> Iterator[Finding | Trouble]:
     """EVD012 and EVD014, asked of what a change adds; of nothing where no run is cited."""
     if ctx.base is not ctx.snapshot and ctx.scope.unknown is not None:
         yield from _unasked(ctx, ctx.scope.unknown)
         return
-    new = _new_claims(ctx, sources) if ctx.base is not ctx.snapshot else ()  # a tree adds nothing to itself
+    new = new_claims(ctx, sources) if ctx.base is not ctx.snapshot else ()  # a tree adds nothing to itself
     if new:
         from orchgate.evidence.run_trees import TreeLookup, other_trees
 
@@ -299,7 +299,8 @@ def _of_new_claims(ctx: Context, sources: EvidenceSources, paths: list[str]) -> 
         yield from _unsigned(ctx, sources, paths, new)
 
 
-def _new_claims(ctx: Context, sources: EvidenceSources) -> Sequence[RunClaim]:
+def new_claims(ctx: Context, sources: EvidenceSources) -> Sequence[RunClaim]:
+    """The sentences that a change adds and that rest on runs."""
     touched = [path for path in ctx.touched if is_checked(ctx, path)]
     documents, _ = ctx.documents.read(touched)  # what cannot be read has been said
     if all("/cli/" not in document.text for document in documents):

@@ -82,6 +82,30 @@ class Choice(NamedTuple):
         return {"enum": list(self.options)}
 
 
+class ReplayPolicy:
+    """How many of the runs that a change cites are repeated in CI, from none to all."""
+
+    def read(self, value: object, at: At, reading: Reading) -> object:
+        if isinstance(value, str) and self._form(value):
+            return value
+        return reading.expected(at, '"never", "cited" or "sample:N"', value)
+
+    @staticmethod
+    def _form(value: str) -> bool:
+        number = value.removeprefix("sample:")
+        return value in ("never", "cited") or (
+            number != value and number.isascii() and number.isdigit() and len(number) < 5 and number[0] != "0"
+        )
+
+    @staticmethod
+    def rank(value: str) -> float:
+        """How much of it there is; a looser policy has less."""
+        return {"never": 0.0, "cited": float("inf")}.get(value) or float(value.partition(":")[2] or 0)
+
+    def schema(self) -> dict[str, object]:
+        return {"type": "string", "pattern": "^(?:never|cited|sample:[1-9][0-9]{0,3})$"}
+
+
 class ListOf(NamedTuple):
     """An array; a single value stands for an array of one where `or_one` says so."""
 

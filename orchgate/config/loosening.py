@@ -8,7 +8,7 @@ from __future__ import annotations
 from orchgate.config.entries import SHIPPED, STAGE_TASTE, MetricSettings
 from orchgate.config.faults import as_toml, clipped, dotted, toml
 from orchgate.config.keys import CHANGE, MORE, ONCE_SET, Key, Looser, Nested, Role, every, fields, of_check
-from orchgate.config.kinds import Globs
+from orchgate.config.kinds import Globs, ReplayPolicy
 from orchgate.config.load import Limits, build, declared
 from orchgate.config.settings import SECTIONS, Top, family
 from orchgate.config.source import FILE, NOTHING, PYPROJECT, NoConfiguration, find, project_of
@@ -98,6 +98,9 @@ def _difference(spec: Key, before: object, after: object) -> str:
     if spec.looser in (CHANGE, ONCE_SET):
         changed = f"may be looser: changed from {_shown(before)} to {_shown(after)}"
         return "" if _tightened(before, after) else changed
+    if isinstance(spec.kind, ReplayPolicy):
+        fewer = spec.kind.rank(str(after)) < spec.kind.rank(str(before))
+        return f"is looser: changed from {_shown(before)} to {_shown(after)}" if fewer else ""
     if isinstance(before, tuple) and isinstance(after, tuple):
         part = _list_difference(spec, before, after)
         return part and ("may be" if part.startswith("reorders") else "is") + f" looser: {part}"

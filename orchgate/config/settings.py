@@ -22,7 +22,7 @@ from orchgate.config.keys import (
     key,
     nested,
 )
-from orchgate.config.kinds import Choice, Flag, Inner, ListOf, MapOf, Number, OrNone, Text, Whole
+from orchgate.config.kinds import Choice, Flag, Inner, ListOf, MapOf, Number, OrNone, ReplayPolicy, Text, Whole
 from orchgate.config.names import (
     BRANCH,
     BRANCHES,
@@ -354,6 +354,14 @@ class Evidence(NamedTuple):
         REFUSED,
         CHANGE,
         governs=("EVD",),
+    )
+    replay: str = key(
+        ReplayPolicy(),
+        "never",
+        "how many of the runs that a change newly cites `orchgate evidence replay --policy` repeats: never, cited (all "
+        "of them), or sample:N of them",
+        REFUSED,
+        FEWER,
     )
     secrets: tuple[str, ...] = key(
         TEXTS,

@@ -174,6 +174,14 @@ def _difference(facts: RunFacts, ran: Tree, tree: Tree, inputs: tuple[str, ...],
     )
 
 
+def not_counting(config: Config) -> tuple[str, ...]:
+    """Globs of documents, artifacts and what is written about them: a run can only be cited after it has run."""
+    evidence = config.evidence
+    roots = tuple(f"{root.strip('/')}/" for root in evidence.roots)
+    index = (config.documents.task_index,) if config.documents.task_index else ()
+    return (*evidence.documents, *roots, ".orchgate/", *index)
+
+
 def _listed(paths: tuple[str, ...]) -> str:
     more = f" and {len(paths) - LISTED} more" if len(paths) > LISTED else ""
     return ", ".join(paths[:LISTED]) + more
@@ -205,14 +213,11 @@ class TreeLookup:
         self._config = config
         self._started = started
         self._listings: dict[str, Mapping[str, TreeEntry] | None] = {}
-        evidence = config.evidence
-        roots = tuple(f"{root.strip('/')}/" for root in evidence.roots)
-        index = (config.documents.task_index,) if config.documents.task_index else ()
         self.judged = TreeCriteria(
             head=CandidateTrees("the tree that lands", (tree_of(snapshot.entries),)),
             bases=lambda: self._bases,
             listing=self._listing,
-            ignored=(*evidence.documents, *roots, ".orchgate/", *index),
+            ignored=not_counting(config),
             inputs=self._inputs,
             advanced=self._advanced,
             foreign=config.top.profile == FOREIGN,

@@ -343,7 +343,7 @@ def keep(repository: Repository, found: Checkout) -> None:
 
 
 def _add_tree(repository: Repository, root: str, commit: str) -> None:
-    at = Git(repository.git_dir, {**_unbound(repository), "GIT_DIR": repository.git_dir})
+    at = Git(repository.git_dir, {**unbound(repository), "GIT_DIR": repository.git_dir})
     # `--force`: a folder that somebody has removed is still on git's list.
     _added(at, "worktree", "add", "--quiet", "--force", "--detach", "--no-checkout", root, commit)
     _checked(_git_inside(repository, root), "reset", "--quiet", "--hard", commit)
@@ -376,21 +376,27 @@ def _untracked_files(repository: Repository, root: str) -> list[str]:
 def remove(repository: Repository, root: str) -> None:
     """Takes a work tree of ours away, and off git's list."""
     if os.path.lexists(root):
-        at = Git(repository.git_dir, {**_unbound(repository), "GIT_DIR": repository.git_dir})
+        at = Git(repository.git_dir, {**unbound(repository), "GIT_DIR": repository.git_dir})
         at.attempt(*_OPTIONS, "worktree", "remove", "--force", "--force", root)  # refused when it never was on the list
         erase(root)
 
 
 def _git_inside(repository: Repository, root: str) -> Git:
     # Bound to the folder: a work tree without its `.git` must not lead to a repository further up.
-    return Git(root, {**_unbound(repository), "GIT_CEILING_DIRECTORIES": os.path.dirname(root)})
+    return Git(root, {**unbound(repository), "GIT_CEILING_DIRECTORIES": os.path.dirname(root)})
 
 
-def _unbound(repository: Repository) -> dict[str, str]:
+def unbound(repository: Repository) -> dict[str, str]:
     """Nothing that binds git to a repository or an index; settings from the command line stay."""
     environ = repository.git.env
     settings = {name: value for name, value in environ.items() if name.startswith("GIT_CONFIG_")}
     return {**scrubbed(environ), **settings, **_LFS}
+
+
+def discard(repository: Repository, found: Checkout) -> None:
+    """Takes a work tree away whose making cost too little to keep it. Whoever has it holds its lock."""
+    remove(repository, found.root)
+    erase(os.path.dirname(found.scratch))
 
 
 def _checked(git: Git, *args: str) -> bytes:

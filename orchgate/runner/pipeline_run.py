@@ -50,13 +50,16 @@ class Finished(NamedTuple):
         return str(self.manifest["status"])
 
 
-def run(settings: RunSettings, pipeline: Pipeline) -> Finished:
-    """Runs a pipeline to its end. Raises OrchgateError when that could not be recorded."""
+def run(settings: RunSettings, pipeline: Pipeline, limit: float | None = None) -> Finished:
+    """Runs a pipeline to its end, for `limit` seconds at most. Raises OrchgateError when that could not be recorded."""
     with Session(settings) as session:
-        recorder = writer.create(settings.root, settings.task, session.clock, settings.reporter.seen)
+        recorder = writer.create(settings.records, settings.task, session.clock, settings.reporter.seen)
         with contextlib.closing(recorder):
             session.guard(recorder.journal.descriptor)
-            return drive(PipelineRun(session, pipeline, recorder))
+            run_ = PipelineRun(session, pipeline, recorder)
+            if limit is not None:
+                session.loop.later(limit, partial(run_.stop, "timeout"))
+            return drive(run_)
 
 
 def drive(run_: PipelineRun, resumed: Mapping[str, Any] | None = None) -> Finished:
@@ -89,6 +92,7 @@ class PipelineRun:
         self.document: state.Document | None = None  # the manifest, once the run has ended
         self.on_end: Callable[[PipelineRun], None] = lambda _: None
         settings = session.settings
+        recorder.counts = settings.replays is None
         inherited = caller.env if caller else {}
         environ = {**settings.environ, **inherited}
         self._trace = environment.trace_of(recorder.run_id, environ, recorder.events, caller and caller.span)
@@ -135,8 +139,14 @@ class PipelineRun:
             "stages": [_defined(stage, self._schedule.needs[index]) for index, stage in enumerate(pipeline.stages, 1)],
             "detail": self.session.note or None,
             **environment.in_trace(self._trace),
+            **self._replayed(),
             **self.session.identity(),
         }
+
+    def _replayed(self) -> Event:
+        """Which run is repeated; the runs of sub-pipelines are known by the one that calls them."""
+        replays = self.session.settings.replays
+        return {"replays": dict(replays)} if replays and self.caller is None else {}
 
     def go_on(self) -> None:
         """Starts what can start, and ends the run when nothing is left to do."""
@@ -328,9 +338,9 @@ def _child_recorder(session: Session, pipeline: Pipeline, earlier: str) -> tuple
 
         if found := reopen_child(session, pipeline, earlier):
             return found
-        if os.path.lexists(ids.run_folder(settings.root, settings.task, earlier)):
+        if os.path.lexists(ids.run_folder(settings.records, settings.task, earlier)):
             earlier = ""  # it stays as it is; otherwise the id was assigned and never used
-    return writer.create(settings.root, settings.task, session.clock, settings.reporter.seen, earlier), None
+    return writer.create(settings.records, settings.task, session.clock, settings.reporter.seen, earlier), None
 
 
 def _child_event(index: int, child: PipelineRun, status: str) -> Event:
@@ -383,6 +393,9 @@ def _same_pipeline(settings: RunSettings, run: Run, recorder: Recorder) -> Pipel
         raise OrchgateError(f"this run is part of run {run.parent_run_id}", f"orchgate resume {run.parent_run_id}")
     if "agent_loop" in recorder.events[0]:
         raise OrchgateError("this run is an agent loop", f"orchgate rlm --resume {run.run_id}")
+    if run.replays:
+        hint = f"orchgate evidence replay {run.replays.run_id}"
+        raise OrchgateError(f"this run repeats run {run.replays.run_id}, in a work tree that is gone", hint)
     if "observed" in recorder.events[0]:
         raise OrchgateError(
             "this run was observed from outside and cannot be resumed", f"orchgate observe -- {_command(run)}"

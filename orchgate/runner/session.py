@@ -68,7 +68,9 @@ class Silent:
 class RunSettings(NamedTuple):
     """What a run is made with. Runs that are `measured` do one thing at a time and count what that costs.
 
-    `environ` is what the programs of a run start from; a session leaves out of it what binds git to a repository.
+    `environ` is what the programs of a run start from; a session leaves out of it what binds git to a repository. It is
+    recorded below `root`, where its programs run, unless `home` is another work tree. `replays` is what the first event
+    says of the run that it repeats: such a run has no line in the metrics of its task.
     """
 
     root: str
@@ -83,6 +85,13 @@ class RunSettings(NamedTuple):
     measured: bool = False
     artifacts: tuple[str, ...] = ()  # folders that do not belong to the tree of a run
     benchmarks: Benchmarks | None = None  # where stages leave results of benchmarks, to be recorded
+    home: str = ""
+    replays: Mapping[str, object] | None = None
+
+    @property
+    def records(self) -> str:
+        """The top of the work tree below which the run is recorded."""
+        return self.home or self.root
 
 
 def _benchmark_watch(settings: RunSettings) -> BenchmarkWatch | None:
@@ -336,7 +345,7 @@ def reopen_child(session: Session, pipeline: Pipeline, run_id: str) -> tuple[Rec
     from orchgate.runner import writer
     from orchgate.runs import journal
 
-    folder = ids.run_folder(session.settings.root, session.settings.task, run_id)
+    folder = ids.run_folder(session.settings.records, session.settings.task, run_id)
     try:
         known = status_of(folder)
         events = journal.read(os.path.join(folder, ids.JOURNAL)).events

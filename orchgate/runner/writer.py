@@ -58,6 +58,7 @@ class Recorder:
         self._manifest_bytes = 0
         self._logs: set[str] = set()
         self.other_files = 0  # written beside these: for the cache, for an agent
+        self.counts = True  # in the metrics of its task, where a run that repeats another one would count twice
 
     def begin(self, event: Event) -> None:
         """Records the first event of this process, and the first manifest. Raises WriteError."""
@@ -157,7 +158,8 @@ class Recorder:
         self._count_the_rest(event, document, entry, rendered)
         self.journal.append(event, sync=True)
         self.events.append(event)
-        append_entry(self._entries, encode_entry(entry))
+        if self.counts:
+            append_entry(self._entries, encode_entry(entry))
         self._write_manifest(state.render(document, rendered))
         self._seen(self, event)
         return document

@@ -187,6 +187,7 @@ _INNER = _list(
 )
 _IDENTITY: Mapping[str, Check] = {"process": _PROCESS, "git": _GIT}
 _WATCHED: Mapping[str, Check] = {"observed_by": _maybe(_run_id)}
+_REPLAYS = _maybe(_object({"run_id": _run_id, "manifest_sha256": _text}, {"lacking": _table(_text)}))
 _KINDS: Mapping[object, _EventFields] = {
     "run": _fields(
         {
@@ -200,7 +201,14 @@ _KINDS: Mapping[object, _EventFields] = {
             "machine": _maybe(_table(_scalar)),
             **_IDENTITY,
         },
-        {"detail": _maybe(_text), "agent_loop": _PLAN, "traceparent": _span_name, **_WATCHED, **_TOOLS},
+        {
+            "detail": _maybe(_text),
+            "agent_loop": _PLAN,
+            "traceparent": _span_name,
+            "replays": _REPLAYS,
+            **_WATCHED,
+            **_TOOLS,
+        },
     ),
     "resume": _fields(
         {"reason": _text, **_IDENTITY},

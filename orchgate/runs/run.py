@@ -127,6 +127,17 @@ class InnerRun(Value):
     linked_by: str = ""
 
 
+class Replayed(Value):
+    """The run that this one repeats at its tree, and its manifest then.
+
+    `lacking` are variables that stages name and that were not set here, by stage.
+    """
+
+    run_id: str
+    manifest_sha256: str
+    lacking: Mapping[str, str] = {}
+
+
 class Resumption(Value):
     """Somebody asked for the run to be continued. `timestamp` is None where no moment is recorded that exists."""
 
@@ -217,6 +228,7 @@ class Run(Value):
     resumptions: tuple[Resumption, ...] = ()
     observed_by: str | None = None
     traceparent: str | None = None
+    replays: Replayed | None = None
     git: RecordedTree | None = None
     machine: Machine | None = None
     process: RunnerProcess | None = None

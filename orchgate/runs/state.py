@@ -120,12 +120,18 @@ def _begin(event: Event) -> Document:
         "writes": None,
         **_observed(event),
         **({"traceparent": event["traceparent"]} if event.get("traceparent") else {}),
+        **_replayed(event),
     }
 
 
 def _observed(event: Event) -> Document:
     """Which run watches this one from outside, where one does."""
     return {"observed_by": event["observed_by"]} if event.get("observed_by") else {}
+
+
+def _replayed(event: Event) -> Document:
+    """Which run this one repeats, where it does."""
+    return {"replays": event["replays"]} if event.get("replays") else {}
 
 
 def _stage(index: int, stage: Mapping[str, Any]) -> Document:

@@ -208,13 +208,19 @@ def other_machine(repository: Repository, base: str, pipeline: str) -> tuple[str
 
 def editable_installs(root: str, environ: Mapping[str, str]) -> Iterator[str]:
     """A line for each package that the active virtual environment has from a folder at or below `root`. No errors."""
+    for package, _ in editable_folders(root, environ):
+        yield (
+            f"{package} is installed from this work tree ({environ['VIRTUAL_ENV']}): Python may run its code on both "
+            "sides; performance.setup can install each side's own"
+        )
+
+
+def editable_folders(root: str, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Name and version of each package that is installed from a folder at or below `root`, and that folder."""
     venv = environ.get("VIRTUAL_ENV")
     for package, folder in _editable(venv) if venv else ():
         if f"{os.path.realpath(folder)}/".startswith(f"{os.path.realpath(root)}/"):
-            yield (
-                f"{package} is installed from this work tree ({venv}): Python may run its code on both sides; "
-                "performance.setup can install each side's own"
-            )
+            yield package, folder
 
 
 def _editable(venv: str) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ EXIT_CODES = {
     1: "a secret would be sent, an artifact is not what was pinned, or --check would change something",
     3: "an artifact is missing, or could not be read, sent or fetched",
 }
-PACKAGE, VERBS = "orchgate.commands.evidence", ("fetch", "pin", "push", "show", "summarize", "verify")
+PACKAGE, VERBS = "orchgate.commands.evidence", ("fetch", "pin", "push", "replay", "show", "summarize", "verify")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

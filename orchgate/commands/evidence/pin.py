@@ -46,7 +46,7 @@ class _Many(Exception):
         self.pins = pins
 
 
-class _ReadDocuments(NamedTuple):
+class ReadDocuments(NamedTuple):
     """Documents, those that cannot be read, and whose they are ("" for all documents that there are)."""
 
     documents: list[Document]
@@ -57,7 +57,7 @@ class _ReadDocuments(NamedTuple):
 class _Wanted(NamedTuple):
     """What documents rely on, and the files on disk that this stands for."""
 
-    read: _ReadDocuments
+    read: ReadDocuments
     links: tuple[pin.ArtifactLink, ...]
     found: pin.Expanded
     notes: list[str]
@@ -86,11 +86,12 @@ def run(args: argparse.Namespace) -> Verdict:
     with session.opened() as repository:
         if not repository.root:
             raise GitError("a bare repository has no work tree to pin anything of", "run this in a clone")
-        place = _place(repository)
+        place = place_of(repository)
         return _explicit(place, args) if args.paths else _cited(place, repository, args)
 
 
-def _place(repository: Repository) -> workspace.PinSource:
+def place_of(repository: Repository) -> workspace.PinSource:
+    """The work tree of a repository, to find in it what documents cite. Raises ConfigError."""
     from orchgate.config.load import load_work_tree
     from orchgate.git.worktree import OnDisk
     from orchgate.markdown.document import Document
@@ -131,7 +132,7 @@ def _explicit(place: workspace.PinSource, args: argparse.Namespace) -> Verdict:
 
 
 def _cited(place: workspace.PinSource, repository: Repository, args: argparse.Namespace) -> Verdict:
-    read = _documents(place, repository, args)
+    read = documents_of(place, _whose_documents(place, repository, args))
     links = workspace.links(place, read.documents)
     wanted = _Wanted(read, links, pin.expand(links, workspace.artifacts(place)), [])
     _say_unless(args, (f"{error.path}: {error.message}: what it cites is not known" for error in read.unread))
@@ -203,14 +204,13 @@ def _is_pinned(link: pin.ArtifactLink, made: pin.LockUpdate) -> bool:
     return len(pin.unlinked(made.pins, [link])) < len(made.pins)
 
 
-def _documents(place: workspace.PinSource, repository: Repository, args: argparse.Namespace) -> _ReadDocuments:
-    """The documents that are meant, of those that the configuration takes for documents."""
+def documents_of(place: workspace.PinSource, whose: workspace.ChosenPackets | None) -> ReadDocuments:
+    """The documents of packets (None: all), of those that the configuration takes for documents."""
     from orchgate.git.snapshot import SYMLINK
     from orchgate.lib.paths import matches
     from orchgate.markdown.document import Document
 
     settings, entries = place.config.evidence, place.tree.entries
-    whose = _whose_documents(place, repository, args)
     paths = [path for packet in whose.packets for path in packet.paths] if whose else list(entries)
     plain = (path for path in paths if path in entries and entries[path].mode != SYMLINK)
     chosen = [path for path in plain if matches(path, settings.documents) and not matches(path, settings.exclude)]
@@ -221,7 +221,7 @@ def _documents(place: workspace.PinSource, repository: Repository, args: argpars
             unread.append(content)
         else:
             read.append(Document(path, content))
-    return _ReadDocuments(read, unread, f" of {whose.words}" if whose else "")
+    return ReadDocuments(read, unread, f" of {whose.words}" if whose else "")
 
 
 def _whose_documents(

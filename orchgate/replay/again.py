@@ -1,0 +1,301 @@
+"""Runs a recorded pipeline again, at its recorded tree and by that tree's own definition.
+
+It happens in a work tree of ours, outside of the repository; what is recorded lies beside the run that is repeated. The
+programs of the recorded tree run, whoever wrote them: nothing here may be called by what promises to run nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from orchgate.config.load import load_work_tree
+from orchgate.errors import ConfigError, GitError, OrchgateError, UsageError
+from orchgate.evidence.run_trees import not_counting
+from orchgate.git import state, worktree_cache
+from orchgate.lib import working_time
+from orchgate.lib.lazy import lazy
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.replay import comparison, tree
+from orchgate.replay.comparison import ReplayVerdict
+from orchgate.replay.recorded import Contradicted, RecordedRun, Unrepeatable
+from orchgate.runner import environment, pipeline_run
+from orchgate.runner.inputs import variables
+from orchgate.runner.session import RunSettings
+from orchgate.runs import ids, machine
+from orchgate.runs.pipeline import find, load_all
+from orchgate.runs.run import from_manifest, load
+from orchgate.speed import sampling, work_trees
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from orchgate.git.repository import Repository
+    from orchgate.git.worktree_cache import Checkout
+    from orchgate.replay.comparison import Difference
+    from orchgate.runner.session import Reporter
+    from orchgate.runs.run import Machine, Run
+    from orchgate.runs.stages import Pipeline
+
+_ASSIGNED = lazy(
+    r"\b([A-Za-z_][A-Za-z0-9_]*)(?:=| in\b)|\bread (?:-r )?([A-Za-z_][A-Za-z0-9_]*)"
+)  # by a shell line itself
+_LISTED = 5
+_VENV = "VIRTUAL_ENV"
+MOST_TIMES = 2  # where nobody says how often, and the first repetition says otherwise than the record
+
+
+class ReplayRequest(NamedTuple):
+    """How runs are repeated: for `seconds` at most each, `times` times (None: again where the first one differs)."""
+
+    repository: Repository
+    environ: Mapping[str, str]
+    reporter: Reporter
+    seconds: float | None = None
+    times: int | None = None
+
+
+class Outcome(NamedTuple):
+    """What became of one run: the verdict, why where nothing was run, and what ran where something was."""
+
+    verdict: ReplayVerdict
+    reason: str = ""
+    hint: str = ""
+    run: Run | None = None
+    repeated: tuple[Run, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class _Scene(NamedTuple):
+    """Where a run is repeated, once all is ready for it."""
+
+    settings: RunSettings
+    pipeline: Pipeline
+    notes: tuple[str, ...]
+
+
+def refused(error: OrchgateError, run: Run | None = None) -> Outcome:
+    """The outcome of a run that is not repeated, for a reason."""
+    found = ReplayVerdict.CONTRADICTED if isinstance(error, Contradicted) else ReplayVerdict.UNREPEATABLE
+    return Outcome(found, error.message, error.hint, run)
+
+
+def replay(recorded: RecordedRun, asked: ReplayRequest) -> Outcome:
+    """Repeats a run. Raises KeyboardInterrupt for a signal, once nothing of it is left; WriteError."""
+    try:
+        with _scene(recorded, asked) as scene:
+            return _judged(recorded, scene, list(_repetitions(recorded, scene, asked)))
+    except (Unrepeatable, Contradicted) as error:
+        return refused(error, recorded.run)
+
+
+def _repetitions(recorded: RecordedRun, scene: _Scene, asked: ReplayRequest) -> Iterator[Run]:
+    deadline = None if asked.seconds is None else working_time.now() + asked.seconds
+    for number in range(asked.times or MOST_TIMES):
+        left = None if deadline is None else max(0.0, deadline - working_time.now())
+        if number and left == 0.0:
+            return
+        ran = _once(scene, left)
+        yield ran
+        contradicts = (one.weight is comparison.Weight.CONTRADICTS for one in _differences(recorded.run, ran))
+        if asked.times is None and not any(contradicts):
+            return
+
+
+def _once(scene: _Scene, seconds: float | None) -> Run:
+    """One repetition. One that a signal ended is taken away: it shows nothing, and nobody can resume it."""
+    ended = pipeline_run.run(scene.settings, scene.pipeline, seconds)
+    run = from_manifest(ended.manifest, os.path.join(ended.folder, ids.MANIFEST))
+    if run.status == "cancelled" and (run.status_detail or "").startswith("signal:"):
+        for folder in (ended.folder, *(os.path.dirname(run.place(child.manifest)) for child in run.child_runs)):
+            worktree_cache.erase(folder)
+        raise KeyboardInterrupt
+    return run
+
+
+def _judged(recorded: RecordedRun, scene: _Scene, repeated: Sequence[Run]) -> Outcome:
+    found = comparison.combined(
+        [_differences(recorded.run, one) for one in repeated], _is_same(recorded.run.machine, repeated[0].machine)
+    )
+    times = [one.usage.wall_seconds for one in repeated if one.usage and one.usage.wall_seconds is not None]
+    usage = recorded.run.usage
+    cached = any(stage.cached for stage in recorded.run.stages)
+    gross = comparison.gross(usage.wall_seconds if usage and not cached else None, times)
+    notes = (*scene.notes, *((f"it {gross}: that alone decides nothing",) if gross else ()))
+    return Outcome(
+        comparison.verdict(found),
+        run=recorded.run,
+        repeated=tuple(repeated),
+        differences=tuple(found),
+        notes=notes,
+    )
+
+
+def _is_same(old: Machine | None, new: Machine | None) -> bool:
+    return old is not None and new is not None and old.fingerprint == new.fingerprint
+
+
+def _differences(old: Run, new: Run) -> list[Difference]:
+    """As `comparison.differences`, with the runs of sub-pipelines that are beside both."""
+
+    def children(before: str, after: str) -> tuple[Run, Run] | None:
+        places = (os.path.join(os.path.dirname(old.folder), before), os.path.join(os.path.dirname(new.folder), after))
+        try:
+            first, second = (load(os.path.join(place, ids.MANIFEST)) for place in places)
+        except OrchgateError:  # only the stage that called it can be compared
+            return None
+        return first, second
+
+    return comparison.differences(old, new, children)
+
+
+@contextlib.contextmanager
+def _scene(recorded: RecordedRun, asked: ReplayRequest) -> Iterator[_Scene]:
+    """The recorded tree, ready to run. Raises Unrepeatable, Contradicted, KeyboardInterrupt."""
+    repository = asked.repository
+    commit = tree.commit_at(repository, recorded.git)
+    config_setup = _setup_at(repository, commit)
+    beside = ascii((recorded.git.changed, recorded.git.untracked))
+    variant = ascii(("replay", beside, machine.fingerprint()["fingerprint"] if config_setup else "", *config_setup))
+    with contextlib.ExitStack() as stack:
+        try:
+            found = stack.enter_context(worktree_cache.checkout(repository, commit, variant, asked.environ))
+        except GitError as error:
+            raise tree.missing_objects(error) from error
+        if not config_setup:
+            stack.callback(worktree_cache.discard, repository, found)
+        yield _ready(recorded, asked, found, commit)
+
+
+def _setup_at(repository: Repository, commit: str) -> tuple[str, ...]:
+    from orchgate.config.load import load
+
+    try:
+        return load(repository.tree(commit)).performance.setup
+    except OrchgateError:  # said once the tree is laid out
+        return ()
+
+
+def _ready(recorded: RecordedRun, asked: ReplayRequest, found: Checkout, commit: str) -> _Scene:
+    """What is to be run there, once the tree is the recorded one and set up."""
+    at = state.around(found.root, worktree_cache.unbound(asked.repository))
+    assert at is not None
+    with at:
+        try:
+            config = load_work_tree(found.root)
+        except ConfigError:
+            config = None
+        roots = config.evidence.roots if config else ()
+        laid = tree.lay(at, recorded.git, (ids.RUNS, *roots), not_counting(config) if config else ())
+    pipelines, pipeline, setup = _definition(found.root, recorded)
+    environ, notes = _environment(asked, found.root)
+    asked.repository.blobs.close()  # what runs stages ends every process below it
+    if setup:
+        _prepare(asked, found, commit, setup, environ)
+    if laid.left_out:
+        named = ", ".join(laid.left_out[:_LISTED]) + (" and more" if laid.left_out[_LISTED:] else "")
+        notes = (*notes, f"documents as the commit has them, for what they held then was never committed: {named}")
+    if commit != recorded.git.commit:
+        notes = (*notes, f"at commit {commit[:12]}, which has the same tree: the recorded one is not here")
+    settings = RunSettings(
+        found.root,
+        recorded.run.task_id,
+        pipelines,
+        environ,
+        None,
+        laid.state,
+        machine.fingerprint(),
+        asked.reporter,
+        cache=False,
+        measured=recorded.measured,
+        home=asked.repository.root,
+        replays=_link(recorded, pipelines, environ),
+    )
+    return _Scene(settings, pipeline, notes)
+
+
+def _definition(root: str, recorded: RecordedRun) -> tuple[Mapping[str, Pipeline], Pipeline, tuple[str, ...]]:
+    """The pipelines that the tree defines, the recorded one, and what sets a tree up. Raises Unrepeatable."""
+    name = recorded.run.pipeline_id
+    try:
+        config = load_work_tree(root)
+        pipelines = load_all(root, config, name)
+        pipeline = find(pipelines, name)
+    except UsageError as error:
+        raise Unrepeatable(f"its tree defines no pipeline {name}", error.hint) from error
+    except ConfigError as error:
+        raise Unrepeatable(f"what its tree defines cannot be read: {error.message}", error.hint) from error
+    if pipeline.digest != recorded.digest:
+        said = f"its journal says {recorded.digest[:12] or 'none'}, the tree's is {pipeline.digest[:12]}"
+        by = f"recorded by {recorded.runner}" if recorded.runner else ""
+        raise Unrepeatable(f"pipeline {name} is defined otherwise at its tree: {said}", by)
+    return pipelines, pipeline, config.performance.setup
+
+
+def _environment(asked: ReplayRequest, root: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What stages start from: this environment, apart from where it is and what it would import from another tree."""
+    environ = {
+        name: value for name, value in environment.unhooked(asked.environ).items() if name not in ("PWD", "OLDPWD")
+    }
+    installed = [
+        one for venv in _venvs(environ) for one in work_trees.editable_folders(asked.repository.root, {_VENV: venv})
+    ]
+    inner = [os.path.relpath(os.path.realpath(one), os.path.realpath(asked.repository.root)) for _, one in installed]
+    folders = [os.path.normpath(os.path.join(root, name, below)) for name in inner for below in ("", "src")]
+    known = [folder for folder in dict.fromkeys(folders) if os.path.isdir(folder)]
+    if not known:
+        return environ, ()
+    environ["PYTHONPATH"] = os.pathsep.join(filter(None, (*known, environ.get("PYTHONPATH", ""))))
+    names = ", ".join(name for name, _ in installed)
+    note = f"{names}: installed from your work tree, imported from the repeated one instead (PYTHONPATH)"
+    return environ, (note,)
+
+
+def _venvs(environ: Mapping[str, str]) -> Iterator[str]:
+    """The virtual environments that programs may be found in, once each."""
+    folders = (os.path.dirname(os.path.normpath(one)) for one in environ.get("PATH", "").split(os.pathsep) if one)
+    on_path = (one for one in folders if os.path.exists(os.path.join(one, "pyvenv.cfg")))
+    yield from dict.fromkeys((*filter(None, (environ.get(_VENV),)), *on_path))
+
+
+def _prepare(
+    asked: ReplayRequest, found: Checkout, commit: str, setup: tuple[str, ...], environ: Mapping[str, str]
+) -> None:
+    """Runs `performance.setup` of the tree, unless this tree was set up before. Raises Unrepeatable."""
+    if found.prepared:
+        return
+    side = sampling.Side(
+        "replay",
+        commit,
+        found.tree,
+        found.root,
+        found.scratch,
+        (),
+        lambda: worktree_cache.keep(asked.repository, found),
+        found.lock,
+    )
+    with sampling.open_harness([side], environ) as harness:
+        failed = sampling.prepare(harness, side, setup, asked.seconds)
+    if failed is not None:
+        last = f"; {failed.last_line}" if failed.last_line else ""
+        raise Unrepeatable(f"performance.setup of its tree fails here: {failed.detail}{last}")
+
+
+def _link(recorded: RecordedRun, pipelines: Mapping[str, Pipeline], environ: Mapping[str, str]) -> Mapping[str, object]:
+    """What the journal of a repetition says of the run that it repeats."""
+    ours = ("ORCHGATE_", *environment.NON_INTERACTIVE)
+    lacking: dict[str, str] = {}
+    for stage in pipelines[recorded.run.pipeline_id].stages:
+        own = {
+            *(name for names in _ASSIGNED.findall(stage.shell) for name in names),
+            *stage.env,
+            *environ,
+            "PWD",
+            "OLDPWD",
+        }
+        names = [f"${name}" for name in variables(stage) if name not in own and not name.startswith(ours)]
+        if names:
+            lacking[stage.id] = ", ".join(names)
+    known: dict[str, object] = {"run_id": recorded.run.run_id, "manifest_sha256": recorded.sha256}
+    return known | ({"lacking": lacking} if lacking else {})

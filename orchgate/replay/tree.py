@@ -1,0 +1,124 @@
+"""The tree that a run was recorded at, in a work tree of its own: its commit, and what lay there beside it.
+
+What a manifest names by object id is brought back from the repository; what that does not hold cannot be. Once it is
+laid out, git is asked what is there: it is the recorded tree, or nothing is run.
+"""
+
+from __future__ import annotations
+
+import os
+
+from orchgate.errors import GitError
+from orchgate.git import state
+from orchgate.git.call import FETCH_OBJECTS, NO_HOOKS, Git
+from orchgate.git.snapshot import SUBMODULE
+from orchgate.lib.paths import matches
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.replay.recorded import Contradicted, Unrepeatable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from orchgate.git.repository import Repository
+    from orchgate.git.state import WorkTreeState
+    from orchgate.runs.run import RecordedTree
+
+_COMMIT_IT = "commit what a run is to show, and run it again"
+_HEX = frozenset("0123456789abcdef")
+
+
+def commit_at(repository: Repository, git: RecordedTree) -> str:
+    """A commit whose tree is the recorded one: the recorded commit, or another where that is not here.
+
+    Raises Unrepeatable, and Contradicted where the recorded commit has another tree.
+    """
+    assert git.commit is not None
+    assert git.tree is not None
+    if not all(set(oid) <= _HEX and len(oid) == len(repository.empty_tree) for oid in (git.commit, git.tree)):
+        raise Unrepeatable("its commit or its tree is no id of an object")
+    if repository.kind(git.commit) == "commit":
+        tree = repository.git("rev-parse", "--verify", git.commit + "^{tree}").decode("ascii").strip()
+        if tree != git.tree:
+            raise Contradicted(f"commit {git.commit[:12]} has tree {tree[:12]}, its manifest says {git.tree[:12]}")
+        return git.commit
+    for line in repository.git("log", "--all", "--format=%H %T").decode("ascii").splitlines():
+        commit, _, tree = line.partition(" ")
+        if tree == git.tree:
+            return commit
+    refs = repository.refs
+    hint = refs.bring_commit(next(iter(refs.remotes), ""), git.commit)
+    raise Unrepeatable(f"its commit {git.commit[:12]} is not in this repository", hint)
+
+
+class LaidTree(NamedTuple):
+    """The state of the work tree, and what could not be laid out and does not count, as documents do not."""
+
+    state: WorkTreeState
+    left_out: tuple[str, ...]
+
+
+def lay(at: Repository, git: RecordedTree, artifacts: Iterable[str], uncounted: Sequence[str] = ()) -> LaidTree:
+    """Puts what lay beside the commit into a work tree that is clean at it.
+
+    `artifacts` are folders that belong to no tree, `uncounted` globs of what may be left as the commit has it. Raises
+    Unrepeatable.
+    """
+    changed, untracked = git.changed or {}, git.untracked or {}
+    files = {path: there for path, there in {**changed, **untracked}.items() if there is not None}
+    missing = _missing(at, files)
+    left_out = tuple(path for path in missing if matches(path, uncounted))
+    for path, why in missing.items():
+        if path not in left_out:
+            raise Unrepeatable(why, _COMMIT_IT)
+    files = {path: there for path, there in files.items() if path not in missing}
+    try:
+        _write(Git(at.root, at.git.env, NO_HOOKS), files, [path for path, there in changed.items() if there is None])
+    except GitError as error:
+        raise Unrepeatable(f"its uncommitted files cannot be laid out: {error.message}") from error
+    found = state.of(at, artifacts)
+    assert found is not None
+    for was, now in ((changed, found.changed), (untracked, found.untracked)):
+        other = sorted(path for path in {*was, *(now or {})} if was.get(path, "") != (now or {}).get(path, ""))
+        if other := [path for path in other if path not in left_out]:
+            raise Unrepeatable(f"{other[0]} cannot be laid out as it was", "the settings of git here may translate it")
+    return LaidTree(found, left_out)
+
+
+def _missing(at: Repository, files: Mapping[str, str]) -> dict[str, str]:
+    """What the repository does not hold, by path, and why."""
+    found: dict[str, str] = {}
+    asked: dict[str, str] = {}
+    for path, there in files.items():
+        mode, _, oid = there.partition(" ")
+        if mode == SUBMODULE:
+            found[path] = f"{path} was a submodule with changes, which a work tree of ours does not have"
+        elif not oid or not set(oid) <= _HEX:
+            found[path] = f"what {path} held is not recorded"
+        else:
+            asked[path] = oid
+    lines = "".join(f"{oid}\n" for oid in asked.values()).encode("ascii")
+    answers = at.git("cat-file", "--batch-check", input=lines).splitlines() if asked else []
+    for path, answer in zip(asked, answers, strict=True):
+        if b" blob " not in answer:
+            found[path] = f"what {path} held was never committed, and is not in this repository"
+    return found
+
+
+def _write(git: Git, files: Mapping[str, str], gone: list[str]) -> None:
+    """Writes files by their object ids, and takes others away; the index is left as the commit has it.
+
+    git does both: it refuses paths that lead out of the work tree, follows no link and runs no hook. Raises GitError.
+    """
+    if gone:
+        git("rm", "--quiet", "--force", "--ignore-unmatch", "--", *gone)
+    if files:
+        lines = "".join(f"{there}\t{path}\0" for path, there in files.items())
+        git("update-index", "--add", "--replace", "-z", "--index-info", input=os.fsencode(lines))
+        git("checkout-index", "--force", "-z", "--stdin", input=os.fsencode("".join(f"{path}\0" for path in files)))
+    if gone or files:
+        git("reset", "--quiet")
+
+
+def missing_objects(error: GitError) -> Unrepeatable:
+    """A commit of which git lacks what it needs to lay it out, as a partial clone does."""
+    return Unrepeatable(f"its tree cannot be laid out: {error.message}", error.hint or FETCH_OBJECTS)

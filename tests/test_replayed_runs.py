@@ -1,0 +1,451 @@
+"""Runs that are really repeated: in a work tree of their own, whatever was done to their records."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orchgate.runs import state
+from tests.repo import ORCHGATE, Repo, clone
+from tests.runs import TASK, Project, manifest, until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.slow
+
+OTHER = "2026-01-01T00-00-00-000Z-00000000"
+TESTED = 'test "$(cat a.txt)" = good && echo "3 passed in 0.1s"'
+
+
+@pytest.fixture
+def project(repo: Repo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Project:
+    """A repository with a pipeline of two stages, a run of it, and a file that the run was of."""
+    monkeypatch.setenv("ORCHGATE_TREES", str(tmp_path / "trees"))
+    repo.commit("start", {".gitignore": ".runs/\nout/\n", "a.txt": "good\n"})
+    made = Project(repo)
+    made.define("demo", {"id": "build", "run": ["cat", "a.txt"]}, {"id": "test", "shell": TESTED, "needs": ["build"]})
+    return made
+
+
+def replayed(project: Project, *argv: str, env: dict[str, str] | None = None) -> tuple[int, dict[str, Any]]:
+    """Exit code and document of a replay of the newest run that is none itself."""
+    names = argv or (next(one.name for one in reversed(project.folders()) if "replays" not in manifest(one)),)
+    done = subprocess.run(
+        [ORCHGATE, "evidence", "replay", *names, "--output-format", "json"],
+        cwd=project.root,
+        capture_output=True,
+        check=False,
+        env={**os.environ, **(env or {})},
+    )
+    assert done.stdout, done.stderr.decode()
+    return done.returncode, json.loads(done.stdout)
+
+
+def one(project: Project, *argv: str, env: dict[str, str] | None = None) -> tuple[int, str, str]:
+    """Exit code, verdict and reason, or else the differences, of one run."""
+    code, document = replayed(project, *argv, env=env)
+    (row,) = document["runs"]
+    listed = "; ".join(f"{one['stage_id']} {one['what']} {one['recorded']} {one['now']}" for one in row["differences"])
+    return code, row["verdict"], row["reason"] or listed
+
+
+def forge(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    """Rewrites a run by hand: every event of its journal, and the manifest that they add up to."""
+    journal = folder / "events.jsonl"
+    events = [json.loads(line) for line in journal.read_text().splitlines()]
+    for event in events:
+        edit(event)
+    journal.write_text("".join(json.dumps(event, separators=(",", ":")) + "\n" for event in events))
+    (folder / "manifest.json").write_bytes(state.render(state.manifest(events)))
+
+
+def succeed(event: dict[str, Any]) -> None:
+    """A run that failed, as if it had not."""
+    if event.get("status") == "failed":
+        event |= {"status": "succeeded", "detail": None} | ({"exit_code": 0} if "exit_code" in event else {})
+
+
+def test_a_run_is_confirmed_in_a_work_tree_of_its_own(project: Project) -> None:
+    project.run()
+    recorded = project.folders()[-1].name
+    project.repo.write("a.txt", "bad\n")  # what lies here now is not what was run
+
+    code, document = replayed(project)
+
+    (row,) = document["runs"]
+    again = project.manifest()
+    assert (code, document["verdict"], row["run_id"]) == (0, "confirmed", recorded)
+    assert again["replays"]["run_id"] == recorded
+    assert (again["status"], again["tests"]["passed"]) == ("succeeded", 3)
+    assert again["git"]["commit"] == project.repo.git("rev-parse", "HEAD")
+    assert len(project.entries()) == 1  # a repetition does not count twice
+    assert project.repo.git("worktree", "list").count("\n") == 0
+    assert project.repo.orchgate("check", "manifests", "--all-files").code == 0
+
+
+def test_what_lay_there_uncommitted_is_brought_back(project: Project) -> None:
+    repo = project.repo
+    repo.commit("more", {"a.txt": "bad\n", "gone.txt": "x\n", "dir/b.txt": "b\n"})
+    repo.write("a.txt", "good\n")
+    repo.write("new one.txt", "new\n")
+    os.symlink("../a.txt", repo.root / "dir/link")
+    os.unlink(repo.root / "gone.txt")
+    os.chmod(repo.root / "dir/b.txt", 0o755)
+    project.define(
+        "beside",
+        {
+            "id": "look",
+            "shell": 'test "$(cat a.txt new*.txt dir/link | tr "\\n" .)" = good.new.good. && test ! -e gone.txt '
+            "&& test -x dir/b.txt",
+        },
+    )
+    assert project.run("beside").code == 0
+    repo.git("add", "--all")
+    repo.commit("all of it")
+
+    assert one(project) == (0, "confirmed", "")
+    before, after = (manifest(folder)["git"] for folder in project.folders()[-2:])
+    assert {**before, "branch": None} == {**after, "branch": None}
+
+
+def test_what_was_never_committed_cannot_be_brought_back(project: Project) -> None:
+    project.repo.write("a.txt", "good\nand more\n")
+    project.run()
+
+    code, verdict, reason = one(project)
+
+    assert (code, verdict) == (3, "unrepeatable")
+    assert reason == "what a.txt held was never committed, and is not in this repository"
+
+
+def test_a_forged_run_passes_the_gate_without_signatures_and_is_contradicted(project: Project) -> None:
+    repo = project.repo
+    repo.orchgate("new", "demo", "--task", TASK)
+    repo.git("add", "--all")
+    repo.commit("bad", {"a.txt": "bad\n"})
+    assert project.run().code == 1
+    folder = project.folders()[-1]
+    forge(folder, succeed)
+    path = f".runs/{TASK}/cli/{folder.name}/manifest.json"
+    with (repo.root / f"tasks/tasks-{TASK}.md").open("a") as checklist:
+        checklist.write(f"- [x] The tests pass. Evidence: `{path}`\n")
+    assert repo.orchgate("evidence", "pin", "--task", TASK).code == 0
+    repo.git("add", "--all")
+
+    judged = repo.orchgate("check", "evidence", "manifests", "--staged")
+    code, verdict, differing = one(project, "--task", TASK)
+
+    assert judged.code == 0, judged.out
+    assert (code, verdict) == (1, "contradicted"), differing
+    assert "test status succeeded failed (exit 1)" in differing
+
+
+def test_tests_that_never_ran_are_contradicted(project: Project) -> None:
+    project.run()
+
+    def thirty(event: dict[str, Any]) -> None:
+        if event.get("tests"):
+            event["tests"]["passed"] = 30
+
+    forge(project.folders()[-1], thirty)
+
+    code, verdict, differing = one(project)
+
+    assert (code, verdict, differing) == (1, "contradicted", "test tests 30 passed 3 passed")
+    assert len(project.folders()) == 3  # it was repeated twice
+
+
+@pytest.mark.parametrize(
+    ("edit", "verdict", "reason"),
+    [
+        (lambda event: event.get("pipeline", {}).update(digest="0" * 64), "unrepeatable", "is defined otherwise"),
+        (
+            lambda event: event.get("pipeline", {}).update(id="gone"),
+            "unrepeatable",
+            "defines no pipeline gone",
+        ),
+        (lambda event: "git" in event and event.update(git=None), "unrepeatable", "it ran outside of git"),
+        (lambda event: "git" in event and event["git"].update(tree="1" * 40), "contradicted", "has tree"),
+        (
+            lambda event: "git" in event and event["git"].update(commit="1" * 40, tree="2" * 40),
+            "unrepeatable",
+            "its commit 111111111111 is not in this repository",
+        ),
+        (
+            lambda event: "git" in event and event["git"].update(commit="--output=x"),
+            "unrepeatable",
+            "its commit or its tree is no id of an object",
+        ),
+        (
+            lambda event: "git" in event and event["git"].update(dirty=True, changed=None),
+            "unrepeatable",
+            "it ran on more uncommitted changes than its manifest names",
+        ),
+        (
+            lambda event: "git" in event and event["git"].update(untracked={"../x": None}),
+            "unrepeatable",
+            "cannot be laid out as it was",
+        ),
+        (lambda event: event.get("event") == "run" and event.update(observed={}), "unrepeatable", "observed"),
+        (
+            lambda event: event.get("event") == "run" and event.update(parent_run_id=OTHER),
+            "unrepeatable",
+            "it is part of run",
+        ),
+    ],
+)
+def test_what_a_record_says_decides_whether_it_can_be_repeated(
+    project: Project, edit: Callable[[dict[str, Any]], object], verdict: str, reason: str
+) -> None:
+    project.run()
+    forge(project.folders()[-1], edit)
+
+    code, found, why = one(project)
+
+    assert (found, code) == (verdict, 1 if verdict == "contradicted" else 3)
+    assert reason in why
+    assert len(project.folders()) == 1  # nothing ran
+
+
+@pytest.mark.parametrize("path", ["../out.txt", ".git/hooks/pre-commit", "link/out.txt"])
+def test_no_file_is_laid_out_beyond_the_work_tree(project: Project, path: str, tmp_path: Path) -> None:
+    os.symlink(tmp_path, project.root / "link")
+    project.repo.git("add", "link")
+    project.repo.commit("link")
+    project.run()
+    oid = project.repo.git("rev-parse", "HEAD:a.txt")
+    forge(
+        project.folders()[-1],
+        lambda event: "git" in event and event["git"].update(untracked={path: f"100644 {oid}"}),
+    )
+
+    code, verdict, _ = one(project)
+
+    assert (code, verdict) == (3, "unrepeatable")
+    assert not (tmp_path / "out.txt").exists()
+    assert not list(tmp_path.glob("trees/**/out.txt"))
+    assert not (project.root / ".git/hooks/pre-commit").exists()
+
+
+def test_a_manifest_that_contradicts_its_journal_is_contradicted_and_nothing_runs(project: Project) -> None:
+    project.run()
+    path = project.folders()[-1] / "manifest.json"
+    path.write_text(path.read_text().replace('"passed": 3', '"passed": 30'))
+
+    code, verdict, reason = one(project)
+
+    assert (code, verdict, len(project.folders())) == (1, "contradicted", 1)
+    assert "contradicts its journal (MAN007)" in reason
+
+
+def test_a_manifest_alone_cannot_be_repeated(project: Project) -> None:
+    project.run()
+    (project.folders()[-1] / "events.jsonl").unlink()
+
+    assert one(project) == (3, "unrepeatable", "its manifest has no journal beside it, and alone proves nothing")
+
+
+def test_a_program_that_is_not_here_contradicts_nothing(project: Project, tmp_path: Path) -> None:
+    tool = tmp_path / "bin/some-tool"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    project.define("tools", {"id": "use", "run": ["some-tool"]}, {"id": "after", "run": ["true"], "needs": ["use"]})
+    path = os.environ["PATH"]
+    assert project.run("tools", env={"PATH": f"{tool.parent}:{path}"}).code == 0
+
+    code, document = replayed(project)
+
+    (row,) = document["runs"]
+    assert (code, row["verdict"]) == (3, "unrepeatable")
+    assert "performance.setup" in row["hint"]
+
+
+def test_what_a_setup_makes_is_there(project: Project) -> None:
+    repo = project.repo
+    repo.commit("ignore", {".gitignore": ".runs/\nout/\nbuilt/\n"})
+    project.define("made", {"id": "use", "shell": "test -e built/x"})
+    with (repo.root / "orchgate.toml").open("a") as config:
+        config.write('[performance]\nsetup = ["sh", "-c", "mkdir -p built && touch built/x"]\n')
+    repo.git("add", "--all")
+    repo.commit("setup")
+    repo.write("built/x")
+    assert project.run("made").code == 0
+
+    assert one(project)[:2] == (0, "confirmed")
+    assert one(project)[:2] == (0, "confirmed")
+
+
+def test_a_setup_that_fails_leaves_a_run_unrepeated(project: Project) -> None:
+    with (project.root / "orchgate.toml").open("a") as config:
+        config.write('[performance]\nsetup = ["sh", "-c", "echo no network; exit 3"]\n')
+    project.repo.git("add", "--all")
+    project.repo.commit("setup")
+    assert project.run().code == 0
+
+    code, verdict, reason = one(project)
+
+    assert (code, verdict) == (3, "unrepeatable")
+    assert reason == "performance.setup of its tree fails here: exit 3; no network"
+
+
+def test_a_variable_that_is_not_set_contradicts_nothing(project: Project) -> None:
+    project.define("secret", {"id": "use", "shell": 'for f in a; do test "$TOKEN" = 1; done'})
+    assert project.run("secret", env={"TOKEN": "1"}).code == 0
+
+    code, verdict, _ = one(project)
+
+    assert (code, verdict) == (3, "unrepeatable")
+    assert project.manifest()["replays"]["lacking"] == {"use": "$TOKEN"}
+    assert one(project, env={"TOKEN": "1"})[:2] == (0, "confirmed")
+
+
+def test_a_flaky_stage_neither_confirms_nor_contradicts(project: Project, tmp_path: Path) -> None:
+    toggle = f"test -e {tmp_path}/on && rm {tmp_path}/on || {{ touch {tmp_path}/on; exit 1; }}"
+    project.define("flaky", {"id": "use", "shell": toggle})
+    (tmp_path / "on").touch()
+    assert project.run("flaky").code == 0
+
+    code, verdict, _ = one(project)
+
+    assert (code, verdict) == (3, "unrepeatable")
+
+
+def test_a_run_that_takes_too_long_is_unrepeatable(project: Project, tmp_path: Path) -> None:
+    project.define("slow", {"id": "wait", "shell": f"test ! -e {tmp_path}/slow || sleep 600"})
+    assert project.run("slow").code == 0
+    (tmp_path / "slow").touch()
+
+    code, verdict, _ = one(project, project.folders()[-1].name, "--timeout", "1s")
+
+    assert (code, verdict) == (3, "unrepeatable")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_leaves_nothing_behind(project: Project, tmp_path: Path, number: int) -> None:
+    started = tmp_path / "started"
+    project.define("slow", {"id": "wait", "shell": f"test ! -e {tmp_path}/slow || {{ touch {started}; sleep 600; }}"})
+    assert project.run("slow").code == 0
+    (tmp_path / "slow").touch()
+    before = project.folders()
+    child = subprocess.Popen(
+        [ORCHGATE, "evidence", "replay", before[-1].name],
+        cwd=project.root,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    until(started.exists)
+
+    child.send_signal(number)
+    child.communicate(timeout=120)
+
+    assert child.returncode in (130, -number, 128 + number)
+    assert project.folders() == before
+    assert project.repo.git("worktree", "list").count("\n") == 0
+    assert not [path for path in tmp_path.glob("trees/*/*") if path.is_dir()]
+
+
+def test_a_repetition_cannot_be_resumed(project: Project) -> None:
+    project.repo.commit("bad", {"a.txt": "bad\n"})
+    project.run()
+    replayed(project)
+
+    done = project.repo.orchgate("resume", project.folders()[-1].name)
+
+    assert (done.code, "repeats run" in done.out) == (3, True)
+
+
+def test_hooks_of_the_repository_are_not_run(project: Project, tmp_path: Path) -> None:
+    for name in ("post-checkout", "post-index-change", "reference-transaction"):
+        hook = project.root / ".git/hooks" / name
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/{name}\n")
+        hook.chmod(0o755)
+    project.repo.write("new.txt", "new\n")
+    project.run()
+    project.repo.git("add", "--all")
+    project.repo.commit("new")
+    for left in tmp_path.glob("*-*"):
+        left.unlink()
+
+    assert one(project)[:2] == (0, "confirmed")
+    assert not list(tmp_path.glob("*-*"))
+
+
+def test_a_shallow_clone_says_what_brings_the_commit(project: Project, tmp_path: Path) -> None:
+    project.run()
+    run = project.folders()[-1]
+    project.repo.commit("later", {"b.txt": "b\n"})
+    made = clone(Repo(project.root), tmp_path / "shallow", "--depth=1", "--no-local")
+    there = made.root / ".runs" / TASK / "cli" / run.name
+    there.parent.mkdir(parents=True)
+    subprocess.run(["cp", "-r", str(run), str(there)], check=True)
+
+    code, document = replayed(Project(made), run.name)
+
+    (row,) = document["runs"]
+    assert (code, row["verdict"]) == (3, "unrepeatable")
+    assert row["hint"].startswith("git fetch --unshallow origin ")
+    made.git(*row["hint"].split()[1:])
+    assert replayed(Project(made), run.name)[0] == 0
+
+
+def test_documents_that_nobody_committed_then_do_not_keep_a_run_from_being_repeated(project: Project) -> None:
+    repo = project.repo
+    repo.write("docs/notes.md", "# Notes\n")
+    assert project.run().code == 0
+    repo.write("docs/notes.md", "# Notes\n\nMore of them.\n")
+    repo.git("add", "--all")
+    repo.commit("notes")
+
+    code, document = replayed(project)
+
+    (row,) = document["runs"]
+    assert (code, row["verdict"]) == (0, "confirmed")
+    assert row["notes"][0].endswith("docs/notes.md")
+
+
+def test_documents_that_are_not_here_may_be_why_a_stage_fails(project: Project) -> None:
+    project.repo.write("notes.md", "# Notes\n")
+    project.define("docs", {"id": "look", "run": ["test", "-e", "notes.md"]})
+    assert project.run("docs").code == 0
+
+    assert one(project)[:2] == (3, "unrepeatable")
+
+
+def test_the_policy_of_the_base_says_what_ci_repeats(project: Project) -> None:
+    repo = project.repo
+    repo.orchgate("new", "demo", "--task", TASK)
+    config = repo.root / "orchgate.toml"
+    config.write_text(config.read_text() + '[evidence]\nreplay = "sample:1"\n')
+    repo.git("add", "--all")
+    base = repo.commit("task")
+    for _ in range(3):
+        assert project.run().code == 0
+    with (repo.root / f"tasks/tasks-{TASK}.md").open("a") as checklist:
+        for folder in project.folders():
+            checklist.write(f"- [x] The tests pass. Evidence: `.runs/{TASK}/cli/{folder.name}/manifest.json`\n")
+    repo.orchgate("evidence", "pin", "--task", TASK)
+    config.write_text(config.read_text().replace("sample:1", "never"))
+    repo.git("add", "--all")
+    repo.commit("cite, and loosen")
+
+    _, first = replayed(project, "--policy", "--base", base, env={"GITHUB_RUN_ID": "7"})
+    _, again = replayed(project, "--policy", "--base", base, env={"GITHUB_RUN_ID": "7"})
+    _, every = replayed(project, "--base", base)
+    _, none = replayed(project, "--policy", "--base", "HEAD")
+
+    assert (first["policy"], first["cited_count"], first["run_count"]) == ("sample:1", 3, 1)
+    assert [row["run_id"] for row in again["runs"]] == [row["run_id"] for row in first["runs"]]
+    assert (every["policy"], every["run_count"]) == (None, 3)
+    assert (none["policy"], none["run_count"], none["verdict"]) == ("never", 0, None)
+    loosened = repo.orchgate("check", "configuration", "--base", base)
+    assert 'evidence.replay is looser: changed from "sample:1" to "never"' in loosened.out
