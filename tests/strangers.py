@@ -289,6 +289,7 @@ def _history(made: Stranger) -> None:
     evidence = f".runs/{TASK}/cli/{RUN}/manifest.json"
     odd = f"# T {said}\n\n[x](gone{said}.md) `.runs/{said}/x`\n- [x] done - Evidence: `out/{said}`\n"
     tasks = f"# Task {said}\n\n- [x] A - Evidence: `{evidence}`\n- [x] {said} - Evidence: `../../../etc/passwd`\n"
+    tasks += f"- [x] B {said} — accept: `touch {made.outside}/ran/accepted {said}`\n- [ ] {said} — accept: {said}\n"
     files: dict[str, str | bytes] = {
         "README.md": "# R\n",
         "src/a.py": "print(1)\n",

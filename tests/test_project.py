@@ -66,6 +66,7 @@ LAYERS = (
     ("evidence",),
     ("signers",),
     ("replay",),
+    ("acceptance",),
     ("gate",),
     ("checks", "outputs"),
     ("report", "scan", "exports"),

@@ -68,6 +68,7 @@ READING = [
     "report -o -",
     "scan HEAD",
     "tasks",
+    "tasks check --no-run 0001",
 ]
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 
 UNJUDGED = "unjudged site links"
+ACCEPT = "ccept"  # in Accept: and accept:, by which an item names the command that proves it
+CLAIMS = ("/cli/", "[x]", "[X]")  # one of these is in every document that rests on a run
 
 
 class View(NamedTuple):
@@ -62,9 +64,24 @@ class DocumentJudge(NamedTuple):
         yield from self.checks.findings(document)
         yield from self.checks.undefined(document)
         yield from self.summaries(document)
+        if ACCEPT in document.text:
+            yield from self._unproven(document)
         if may_lack_evidence(document.text):
             packets, path = self.view.packets, document.path
             yield from ticked_findings(document, packets.kinds(path), partial(packets.finished, path))
+
+    def _unproven(self, document: Document) -> Iterator[Finding]:
+        """EVD016. Few documents name commands that prove their items, as those with summaries are few."""
+        from orchgate.acceptance.clauses import may_hold_any
+
+        packets, path = self.view.packets, document.path
+        if not packets.kinds(path) or not may_hold_any(document.text):
+            return
+        from orchgate.acceptance.findings import unproven
+
+        roots, finished = self.artifacts.roots, partial(packets.finished, path)
+        task = lambda: next((one.task or one.name for one in packets.of(path)), "TASK")  # noqa: E731
+        yield from unproven(document, self.view.runs, roots, task, finished)
 
     def summaries(self, document: Document) -> Iterable[Finding]:
         """EVD011. Few documents have a summary, and the rest of them should not wait for its module."""
@@ -138,6 +155,11 @@ class EvidenceSources:
             if self.changed:
                 noted.never()
 
+    @cached_property
+    def sides(self) -> tuple[list[Document], list[Document]]:
+        """The touched documents, and as they were."""
+        return _touched(self._ctx)
+
     def _kept(self, view: View) -> LockChecks | None:
         """Findings about pins; None where neither this tree nor the one before has a lock."""
         if view.pins is None:
@@ -178,7 +200,7 @@ def run(ctx: Context) -> Outcome:
         *_once(ctx, sources, paths),
         *_untouched(ctx, sources, paths, read),
     ]
-    reported += _ofnew_claims(ctx, sources, paths) if ctx.share.leads else ()
+    reported += _of_new_claims(ctx, sources, paths) if ctx.share.leads else ()
     findings = (one for one in reported if isinstance(one, Finding))
     troubles = (one for one in reported if isinstance(one, Trouble))
     pins = {"pins": sources.lock.count} if sources.lock and ctx.share.leads else {}  # two processes read one lock
@@ -283,29 +305,47 @@ def _required(ctx: Context, sources: EvidenceSources, paths: list[str]) -> Itera
         yield from missing_runs(packet, required, ctx.documents.one, sources.artifacts, sources.runs)
 
 
-def _ofnew_claims(ctx: Context, sources: EvidenceSources, paths: list[str]) -> Iterator[Finding | Trouble]:
+def _of_new_claims(ctx: Context, sources: EvidenceSources, paths: list[str]) -> Iterator[Finding | Trouble]:
     """EVD012 and EVD014, asked of what a change adds; of nothing where no run is cited."""
     if ctx.base is not ctx.snapshot and ctx.scope.unknown is not None:
         yield from _unasked(ctx, ctx.scope.unknown)
         return
-    new = new_claims(ctx, sources) if ctx.base is not ctx.snapshot else ()  # a tree adds nothing to itself
+    new: Sequence[RunClaim] = ()
+    if ctx.base is not ctx.snapshot:  # a tree adds nothing to itself
+        yield from _given_up(sources)
+        new = new_claims(sources)
     if new:
         from orchgate.evidence.run_trees import TreeLookup, other_trees
 
         ctx.asked(OF_REF)  # where among the commits a run was made
-        sides = TreeLookup(ctx.repository, ctx.scope, ctx.snapshot, ctx.base, ctx.config, started=lambda: ctx.started)
-        yield from other_trees(new, sources.runs, sides.judged)
+        lookup = TreeLookup(ctx.repository, ctx.scope, ctx.snapshot, ctx.base, ctx.config, started=lambda: ctx.started)
+        yield from other_trees(new, sources.runs, lookup.judged)
     if ctx.config.signatures.required:
         yield from _unsigned(ctx, sources, paths, new)
 
 
-def new_claims(ctx: Context, sources: EvidenceSources) -> Sequence[RunClaim]:
+def _touched(ctx: Context) -> tuple[list[Document], list[Document]]:
+    """The documents that the change touches, and as they were where they may claim anything."""
+    documents, _ = ctx.documents.read([path for path in ctx.touched if is_checked(ctx, path)])  # of the unread was told
+    claiming = any(mark in document.text for document in documents for mark in CLAIMS)
+    return documents, list(_as_they_were(ctx)) if claiming else []
+
+
+def _given_up(sources: EvidenceSources) -> Iterable[Finding]:
+    """EVD016, of items that the change no longer holds to the command that proves them."""
+    documents, old = sources.sides
+    if all(ACCEPT not in document.text for document in old):
+        return ()
+    from orchgate.acceptance.findings import given_up
+
+    return given_up([one for one in documents if sources.packets.kinds(one.path)], old)
+
+
+def new_claims(sources: EvidenceSources) -> Sequence[RunClaim]:
     """The sentences that a change adds and that rest on runs."""
-    touched = [path for path in ctx.touched if is_checked(ctx, path)]
-    documents, _ = ctx.documents.read(touched)  # what cannot be read has been said
+    documents, old = sources.sides
     if all("/cli/" not in document.text for document in documents):
         return ()
-    old = list(_as_they_were(ctx))
     lines = Counter(line for document in old for line in document.text.split("\n"))
     runs = frozenset(run for document in documents for run in cited_anew(document.text, lines))
     if not runs:

@@ -46,7 +46,8 @@ class RunFacts(NamedTuple):
     metrics by the names in `measures`: wall_seconds, cpu_seconds, max_rss_bytes, tree_rss_bytes, read_bytes,
     written_bytes, manifest_writes, tests_passed … `format` is that of our manifests, or "". `changed` and `untracked`
     are as in git/state.py, None where they are not known. `cached` counts the stages that were answered from the cache,
-    None where that is not known; `lower_bounds` are the numbers that are at least what they say, and why.
+    None where that is not known; `lower_bounds` are the numbers that are at least what they say, and why. `accepts` is
+    the item of a checklist that the run is to prove (`document`, `item`, `command`), nothing for other runs.
     """
 
     task: str = ""
@@ -63,6 +64,7 @@ class RunFacts(NamedTuple):
     untracked: Mapping[str, str | None] | None = None
     cached: int | None = None
     lower_bounds: Mapping[str, str] = {}
+    accepts: Mapping[str, str] = {}
 
 
 class Pinned(NamedTuple):
@@ -298,10 +300,18 @@ def _facts(number: int, fields: object) -> RunFacts:
         raise LockError(number, f"run.cached: expected a count, got {_shown(cached)}")
     if not isinstance(bounds, dict) or not all(isinstance(why, str) for why in bounds.values()):
         raise LockError(number, f"run.lower_bounds: expected texts by name, got {_shown(bounds)}")
+    if not _is_acceptance(fields.get("accepts", {})):
+        raise LockError(number, "run.accepts: expected the texts document, item and command")
     numbers = fields.get("numbers", {})
     if not isinstance(numbers, dict) or not all(map(_is_number, numbers.values())):
         raise LockError(number, "run.numbers: expected numbers by name")
     return RunFacts(**fields)
+
+
+def _is_acceptance(value: object) -> bool:
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        return False
+    return not value or value.keys() == {"document", "item", "command"}
 
 
 def _is_number(value: object) -> bool:

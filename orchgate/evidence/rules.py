@@ -175,4 +175,18 @@ RULES = (
         bad="git add . before `.runs/` was ignored",
         good="`.runs/` in .gitignore (`orchgate init` adds it), and `orchgate evidence pin`",
     ),
+    Rule(
+        "EVD016",
+        "item not proven by its command",
+        Severity.ERROR,
+        what="A ticked item names the command that proves it (`accept:` and a code span), and cites no run in which "
+        "that command succeeded; or the command proves nothing, waits for somebody, or holds a placeholder. Runs that "
+        "`orchgate tasks check` made of this item count, others do not. An item that named a command before the change "
+        "and is ticked without one is refused; one whose command the change rewrites, or whose run was made for "
+        "another item with the same command, is a warning. Scenarios and sections have no box: they are held to their "
+        "command once their packet is finished.",
+        why="The item says itself what would show it; anything else that is linked shows something else.",
+        bad="- [x] Import works - accept: `pytest -q tests/import`",
+        good="the same line with - Evidence: `….json`, as `orchgate tasks check TASK --write` adds it",
+    ),
 )

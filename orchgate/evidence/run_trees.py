@@ -101,8 +101,26 @@ def _judge(claim: RunClaim, runs: CitedRuns, judged: TreeCriteria) -> Iterator[F
         else:
             yield _finding(claim, ran, "commit what it is to show, then " + _AGAIN)
         return
-    side = judged.bases() if claim.before else judged.head
+    # An item that is proven by a command is about what lands, whatever else its words say.
+    side = judged.bases() if claim.before and not facts.accepts else judged.head
     yield from _compared(claim, facts, ran, side, judged)
+
+
+def why_other_tree(facts: RunFacts, judged: TreeCriteria) -> str:
+    """Why a run is not one of the tree that lands, as the end of a sentence; "" where it is, loose files aside."""
+    if facts.dirty is None or facts.format != OURS:
+        return "does not say of which tree it is"
+    ran = _recorded(facts, judged)
+    if isinstance(ran, str):
+        return ran
+    found = (_difference(facts, ran, tree, judged.inputs(facts), judged) for tree in judged.head.trees)
+    nearest = min(found, key=lambda one: len(one.paths))
+    return _other_tree(nearest, judged.head) if nearest.paths else ""
+
+
+def _other_tree(found: Difference, side: CandidateTrees) -> str:
+    differ = "differs" if len(found.paths) == 1 else "differ"
+    return f"is a run of another tree than {side.name}: {_listed(found.paths)} {differ}"
 
 
 def _without_tree(claim: RunClaim, facts: RunFacts, judged: TreeCriteria) -> Iterator[Finding]:
@@ -154,9 +172,8 @@ def _compared(
         own = frozenset(judged.advanced(facts.commit or "")) - frozenset((facts.changed or {}).keys())
         nearest = nearest._replace(paths=tuple(path for path in nearest.paths if path not in own))
     if nearest.paths:
-        differing = f"{_listed(nearest.paths)} {'differs' if len(nearest.paths) == 1 else 'differ'}"
         also = f"; untracked then: {_listed(nearest.untracked)}" if nearest.untracked else ""
-        yield _finding(claim, f"is a run of another tree than {side.name}: {differing}{also}", _AGAIN)
+        yield _finding(claim, _other_tree(nearest, side) + also, _AGAIN)
     elif nearest.untracked:
         message = f"ran beside files that {side.name} does not have: {_listed(nearest.untracked)}"
         yield _finding(claim, message, "commit or ignore them if it needs them, and run it again", Severity.WARNING)
@@ -277,7 +294,7 @@ class TreeLookup:
 
     def _inputs(self, facts: RunFacts) -> tuple[str, ...]:
         """What a run depends on by its pipeline's own word; none for everything."""
-        pipeline = self._config.pipelines.get(facts.pipeline)
+        pipeline = None if facts.accepts else self._config.pipelines.get(facts.pipeline)
         inputs = self._declared(pipeline, frozenset()) if pipeline else ()
         if not inputs or self._is_same(facts, pipeline):
             return inputs

@@ -140,6 +140,7 @@ class PipelineRun:
             "detail": self.session.note or None,
             **environment.in_trace(self._trace),
             **self._replayed(),
+            **({"accepts": self.session.settings.accepts} if self.session.settings.accepts else {}),
             **self.session.identity(),
         }
 
@@ -400,6 +401,9 @@ def _same_pipeline(settings: RunSettings, run: Run, recorder: Recorder) -> Pipel
         raise OrchgateError(
             "this run was observed from outside and cannot be resumed", f"orchgate observe -- {_command(run)}"
         )
+    if "accepts" in recorder.events[0]:
+        command = f"orchgate tasks check {quoted(run.task_id)}"
+        raise OrchgateError("this run is the proof of an item of a checklist, which is run anew", command)
     pipeline = settings.pipelines.get(name)
     known = pipeline is not None and pipeline.digest == recorded_digest(tuple(recorder.events))
     if pipeline is None or not known or len(pipeline.stages) != len(run.stages):

@@ -84,6 +84,7 @@ class RunSettings(NamedTuple):
     cache: bool = True
     measured: bool = False
     artifacts: tuple[str, ...] = ()  # folders that do not belong to the tree of a run
+    accepts: Mapping[str, str] | None = None  # the item of a checklist that the run is to prove
     benchmarks: Benchmarks | None = None  # where stages leave results of benchmarks, to be recorded
     home: str = ""
     replays: Mapping[str, object] | None = None

@@ -186,6 +186,7 @@ _INNER = _list(
     )
 )
 _IDENTITY: Mapping[str, Check] = {"process": _PROCESS, "git": _GIT}
+_ACCEPTS = _object(dict.fromkeys(("document", "item", "command"), _text))
 _WATCHED: Mapping[str, Check] = {"observed_by": _maybe(_run_id)}
 _REPLAYS = _maybe(_object({"run_id": _run_id, "manifest_sha256": _text}, {"lacking": _table(_text)}))
 _KINDS: Mapping[object, _EventFields] = {
@@ -204,6 +205,7 @@ _KINDS: Mapping[object, _EventFields] = {
         {
             "detail": _maybe(_text),
             "agent_loop": _PLAN,
+            "accepts": _ACCEPTS,
             "traceparent": _span_name,
             "replays": _REPLAYS,
             **_WATCHED,

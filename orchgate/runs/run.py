@@ -188,6 +188,14 @@ class RunnerProcess(Value):
     pid_namespace: str
 
 
+class Acceptance(Value):
+    """The item of a checklist that a run is to prove, by the command that it names; `document` is a repository path."""
+
+    document: str
+    item: str
+    command: str
+
+
 class Writes(Value):
     """The runner's own writes."""
 
@@ -239,6 +247,7 @@ class Run(Value):
     benchmarks: Mapping[str, float] = {}  # seconds, of those of which it is not known which stage measured them
     tools: tuple[Tool, ...] = ()
     writes: Writes | None = None
+    accepts: Acceptance | None = None
 
     @property
     def finished(self) -> bool:

@@ -121,6 +121,7 @@ def _begin(event: Event) -> Document:
         **_observed(event),
         **({"traceparent": event["traceparent"]} if event.get("traceparent") else {}),
         **_replayed(event),
+        **({"accepts": event["accepts"]} if event.get("accepts") else {}),
     }
 
 

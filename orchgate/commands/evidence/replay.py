@@ -180,7 +180,7 @@ def _of_change(args: argparse.Namespace, repository: Repository) -> Cited:
         return Cited((), "evidence.replay is never", policy)
     if ctx.scope.unknown is not None:
         raise ctx.scope.unknown
-    new = () if ctx.base is ctx.snapshot else new_claims(ctx, EvidenceSources(ctx, needed=True))
+    new = () if ctx.base is ctx.snapshot else new_claims(EvidenceSources(ctx, needed=True))
     manifests = {claim.manifest for claim in new}
     drawn = policy.startswith(chosen.SAMPLE) and (args.seed or chosen.seed(os.environ))
     found = chosen.sample(manifests, policy, drawn or "")

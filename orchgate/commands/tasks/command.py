@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
+    from orchgate.acceptance.writing import Edit
     from orchgate.commands.shared.command_line import Parser
     from orchgate.commands.shared.screen import Screen
+    from orchgate.commands.tasks.accepting import Waiting
     from orchgate.commands.tasks.standing import Ledger, Owed, TaskStanding
 
 SUMMARY = "show the tasks: how far each is, what it still owes, its last run"
@@ -31,6 +33,7 @@ EXIT_CODES = {
     0: "shown, whatever is owed; `check`: nothing is owed; `close`: finished",
     1: "`check` and `close`: something is still missing",
     3: "the task list or a document cannot be read",
+    130: "`check`: a command was cancelled",
 }
 VERSION = 1
 LISTED = 20
@@ -38,6 +41,7 @@ _COLUMNS = ("task", "status", "boxes", "owes", "last run")
 _WIDEST = {0: 34, 1: 14, 3: 26}  # characters of a column, so that a row fits on 80 and a run's date
 _NARROWEST = {0: 16, 1: 8, 3: 8, 4: 10}  # to which a narrow terminal cuts columns
 _BAR, _ROOM = 8, 72  # characters of the bar of ticked boxes, and of a terminal that has room for it
+TIMEOUT, LONGEST = 600.0, 86_400.0  # seconds
 _STAMP = len("2026-11-29T10-20")
 
 
@@ -46,12 +50,27 @@ def _named(parser: argparse.ArgumentParser) -> None:
     options.output_format(parser, "tasks")
 
 
+def _checked(parser: Parser) -> None:
+    _named(parser)
+    parser.add_argument("--no-run", action="store_true", help="run no command that an item names; only show them")
+    parser.add_argument(
+        "--write", action="store_true", help="tick the items whose commands succeeded, and cite the runs"
+    )
+    what = "for each command: 30s, 5m, 1h (10m)"
+    parser.add_argument("--timeout", type=options.up_to(LONGEST), default=TIMEOUT, metavar="TIME", help=what)
+
+
 VERBS = {
     "check": command_line.Verb(
-        "say what is missing before a task may be called finished",
-        "Judges the task's documents as those of a finished one, and counts the open boxes of its checklist.",
-        ("orchgate tasks check 0001-faster-start",),
-        _named,
+        "say what is missing before a task may be called finished, and run what proves its items",
+        "Judges the task's documents as those of a finished one, and counts the open boxes of its checklist. "
+        "Runs the commands that its items name by `accept:` and that no run of this tree has proven yet.",
+        (
+            "orchgate tasks check 0001-faster-start",
+            "orchgate tasks check 0001 --no-run",
+            "orchgate tasks check 0001 --write",
+        ),
+        _checked,
     ),
     "close": command_line.Verb(
         "call a task finished, if nothing is missing",
@@ -71,12 +90,26 @@ def arguments(parser: Parser) -> None:
     command_line.add_verbs(parser, VERBS, required=False)
 
 
-def run(args: argparse.Namespace) -> Verdict:
+def run(args: argparse.Namespace) -> Verdict | int:
+    waiting = _judged(args, running=args.verb == "check" and not args.no_run)
+    if isinstance(waiting, Verdict):
+        return waiting
+    from orchgate.commands.tasks.accepting import prove_all
+
+    # Outside of the judgement: the runner ends every process that is left, and the judgement's git would be one.
+    cancelled = prove_all(waiting, output=args.output_format, seconds=args.timeout)
+    verdict = _judged(args, running=False)
+    assert isinstance(verdict, Verdict)
+    return work_tree.CANCELLED if cancelled else verdict
+
+
+def _judged(args: argparse.Namespace, *, running: bool) -> Verdict | Waiting:
+    """Shows what is asked for; or with `running`, where commands are to be run first, gives these back instead."""
     from orchgate.commands.tasks import standing
 
     with standing.read() as ledger:
         if args.verb and args.task:
-            return _one(ledger, args)
+            return _one(ledger, args, running=running)
         rows = _selected(ledger, args)
         if args.output_format == "json":
             work_tree.print_json(_document(ledger, rows))
@@ -85,19 +118,41 @@ def run(args: argparse.Namespace) -> Verdict:
     return Verdict.BROKEN if ledger.troubles else Verdict.PASS
 
 
-def _one(ledger: Ledger, args: argparse.Namespace) -> Verdict:
+def _one(ledger: Ledger, args: argparse.Namespace, *, running: bool) -> Verdict | Waiting:
     """`check` and `close`, for one task."""
-    from orchgate.commands.tasks import standing
+    from orchgate.commands.tasks import accepting, standing
 
     task = ledger.task(args.task)
+    known = accepting.of(ledger, task)
+    if running and known.to_run and not task.inactive:
+        return accepting.waiting(ledger, task, known)
+    task = task._replace(owes=(*task.owes, *accepting.owed(task, known)))
+    ledger = ledger._replace(troubles=tuple(dict.fromkeys((*ledger.troubles, *known.troubles))))
+    found = accepting.edits(ledger, known) if args.verb == "check" else []
+    if args.verb == "check" and args.write:
+        accepting.write(ledger, found)
     written = standing.close(ledger, task) if args.verb == "close" and not (task.owes or ledger.troubles) else ()
     if args.output_format == "json":
-        work_tree.print_json(_document(ledger, [task]) | {"written": [one._asdict() for one in written]})
+        proofs: dict[str, object] = {"acceptance": [accepting.as_json(one) for one in known.proofs]}
+        proofs |= {"ticked_documents": [one.path for one in found if args.write]}
+        work_tree.print_json(_document(ledger, [task]) | {"written": [one._asdict() for one in written]} | proofs)
     else:
-        _print((*_details(task), *_troubles(ledger), *_outcome(ledger, task, args.verb, written)))
+        shown = (*_details(task), *accepting.lines(known), *_troubles(ledger), *_edited(found, args))
+        _print((*shown, *_outcome(ledger, task, args.verb, written)))
     if ledger.troubles:
         return Verdict.BROKEN
     return Verdict.FAIL if task.owes else Verdict.PASS
+
+
+def _edited(found: Sequence[Edit], args: argparse.Namespace) -> Iterator[str]:
+    """What was ticked, or what would be."""
+    for one in found:
+        yield f"{'wrote' if args.write else 'proven, not written yet:'} {escape(one.path)}"
+        yield from (f"  {number}: {escape(line)}" for number, line in one.lines)
+    if found and args.write:
+        yield f"  git add {escape(' '.join(quoted(one.path) for one in found))}"
+    elif found:
+        yield f"  hint: orchgate tasks check {quoted(args.task)} --write"
 
 
 def _outcome(ledger: Ledger, task: TaskStanding, verb: str, written: Sequence[Any]) -> Iterator[str]:

@@ -228,7 +228,7 @@ def close(ledger: Ledger, task: TaskStanding) -> tuple[Written, ...]:
     changes = [*_in_list(ledger, task), *_in_documents(ledger, task)]
     listed = ledger.context.packets.tasks
     for path in (*([listed.path] if listed else ()), *task.documents.values()) if changes else ():
-        _require_staged(ledger, root, path)
+        require_staged(ledger, root, path)
     for text, written in changes:
         files.replace(os.path.join(root, written.path), text.encode("utf-8", "surrogateescape"))
     return tuple(written for _, written in changes)
@@ -277,7 +277,7 @@ def _status_line(text: str) -> re.Match[str] | None:
     return None
 
 
-def _require_staged(ledger: Ledger, root: str, path: str) -> None:
+def require_staged(ledger: Ledger, root: str, path: str) -> None:
     full = os.path.join(root, path)
     require_inside(root, full)
     try:
