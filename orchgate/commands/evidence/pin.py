@@ -6,12 +6,11 @@ import os
 import sys
 from collections import Counter
 
-from orchgate.commands.evidence import workspace
+from orchgate.commands.evidence import cited, workspace
 from orchgate.commands.shared import options, work_tree
-from orchgate.errors import GitError, Unreadable, UsageError, quoted
+from orchgate.errors import GitError, UsageError, quoted
 from orchgate.evidence import pin
 from orchgate.evidence.lock import PATH
-from orchgate.gate.documents import MAX_BYTES as MAX_DOCUMENT_BYTES
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
     from orchgate.evidence.lock import Pinned
     from orchgate.git.repository import Repository
-    from orchgate.markdown.document import Document
 
 MOST_LISTED = 20
 MOST_UNASKED = 20  # artifacts that are pinned before anybody has seen what they are
@@ -46,18 +44,10 @@ class _Many(Exception):
         self.pins = pins
 
 
-class ReadDocuments(NamedTuple):
-    """Documents, those that cannot be read, and whose they are ("" for all documents that there are)."""
-
-    documents: list[Document]
-    unread: list[Unreadable]
-    whose: str
-
-
 class _Wanted(NamedTuple):
     """What documents rely on, and the files on disk that this stands for."""
 
-    read: ReadDocuments
+    read: cited.ReadDocuments
     links: tuple[pin.ArtifactLink, ...]
     found: pin.Expanded
     notes: list[str]
@@ -86,29 +76,8 @@ def run(args: argparse.Namespace) -> Verdict:
     with session.opened() as repository:
         if not repository.root:
             raise GitError("a bare repository has no work tree to pin anything of", "run this in a clone")
-        place = place_of(repository)
+        place = cited.place_of(repository)
         return _explicit(place, args) if args.paths else _cited(place, repository, args)
-
-
-def place_of(repository: Repository) -> workspace.PinSource:
-    """The work tree of a repository, to find in it what documents cite. Raises ConfigError."""
-    from orchgate.config.load import load_work_tree
-    from orchgate.git.worktree import OnDisk
-    from orchgate.markdown.document import Document
-    from orchgate.packets.catalog import Packets
-
-    config = load_work_tree(repository.root)
-    tree = OnDisk(repository, (root.strip("/") for root in config.evidence.roots))
-
-    def document(path: str) -> Document:
-        return Document(path, tree.read(path, MAX_DOCUMENT_BYTES))
-
-    place = workspace.PinSource(repository.root, config, tree, Packets(config.documents, tree), document, whole=True)
-    if repository.cache is None:
-        return place
-    from orchgate.evidence.known_artifacts import KnownArtifacts
-
-    return place._replace(known=KnownArtifacts(repository.cache, workspace.artifacts(place), place.limits))
 
 
 def _explicit(place: workspace.PinSource, args: argparse.Namespace) -> Verdict:
@@ -132,7 +101,7 @@ def _explicit(place: workspace.PinSource, args: argparse.Namespace) -> Verdict:
 
 
 def _cited(place: workspace.PinSource, repository: Repository, args: argparse.Namespace) -> Verdict:
-    read = documents_of(place, _whose_documents(place, repository, args))
+    read = cited.documents(place, repository, args.task, everything=args.all or args.check or args.prune)
     links = workspace.links(place, read.documents)
     wanted = _Wanted(read, links, pin.expand(links, workspace.artifacts(place)), [])
     _say_unless(args, (f"{error.path}: {error.message}: what it cites is not known" for error in read.unread))
@@ -202,37 +171,6 @@ def _links_left(found: pin.Expanded, made: pin.LockUpdate) -> Iterator[str]:
 
 def _is_pinned(link: pin.ArtifactLink, made: pin.LockUpdate) -> bool:
     return len(pin.unlinked(made.pins, [link])) < len(made.pins)
-
-
-def documents_of(place: workspace.PinSource, whose: workspace.ChosenPackets | None) -> ReadDocuments:
-    """The documents of packets (None: all), of those that the configuration takes for documents."""
-    from orchgate.git.snapshot import SYMLINK
-    from orchgate.lib.paths import matches
-    from orchgate.markdown.document import Document
-
-    settings, entries = place.config.evidence, place.tree.entries
-    paths = [path for packet in whose.packets for path in packet.paths] if whose else list(entries)
-    plain = (path for path in paths if path in entries and entries[path].mode != SYMLINK)
-    chosen = [path for path in plain if matches(path, settings.documents) and not matches(path, settings.exclude)]
-    read: list[Document] = []
-    unread: list[Unreadable] = []
-    for path, content in place.tree.read_many(chosen, MAX_DOCUMENT_BYTES):
-        if isinstance(content, Unreadable):
-            unread.append(content)
-        else:
-            read.append(Document(path, content))
-    return ReadDocuments(read, unread, f" of {whose.words}" if whose else "")
-
-
-def _whose_documents(
-    place: workspace.PinSource, repository: Repository, args: argparse.Namespace
-) -> workspace.ChosenPackets | None:
-    """Whose documents are meant; None for all."""
-    if args.task:
-        return workspace.ChosenPackets((work_tree.packet_of_task(place.packets.all, args.task),))
-    if args.all or args.check or args.prune or not place.packets.all:
-        return None
-    return workspace.behind(place, repository, "orchgate evidence pin")
 
 
 def _end(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from orchgate.commands.evidence import pin, replay_report, workspace
+from orchgate.commands.evidence import cited, replay_report, workspace
 from orchgate.commands.evidence.replay_report import Cited
 from orchgate.commands.shared import options, work_tree
 from orchgate.errors import GitError, OrchgateError, UsageError
@@ -152,9 +152,9 @@ def _of_task(task: str, repository: Repository, places: _Places) -> Iterator[str
     from orchgate.lib.paths import matches
     from orchgate.runs.locate import manifest_of
 
-    place = pin.place_of(repository)
+    place = cited.place_of(repository)
     packet = work_tree.packet_of_task(place.packets.all, task)
-    read = pin.documents_of(place, workspace.ChosenPackets((packet,)))
+    read = cited.documents_of(place, workspace.ChosenPackets((packet,)))
     for error in read.unread:
         raise error
     links = workspace.links(place, read.documents)
