@@ -29,6 +29,7 @@ WITHOUT = {
     "evidence": "its verbs print",
     "history": "its verbs print",
     "completion": "a script for a shell",
+    "evidence export": "what it writes is a format of others",
     "config reference": "a page for people; `config keys` has the same for programs",
     "hook": "git and coding agents ask, each in a protocol of its own",
     "try": "a demonstration for people",
@@ -38,6 +39,7 @@ ELSEWHERE = {
     "baseline promote": "tests/test_baseline_command.py",
     "baseline drop": "tests/test_baseline_command.py",
     "bisect": "tests/test_bisect.py: it measures",
+    "evidence sign": "tests/test_evidence_sign.py: with keys",
     "resume": "prints what `run` does",
     "tasks close": "prints what `tasks check` does",
 }

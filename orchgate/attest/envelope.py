@@ -24,10 +24,11 @@ _TO_STANDARD = str.maketrans("-_", "+/")
 
 
 class Envelope(NamedTuple):
-    """A payload, and signatures of it as they came, each a blob of whatever made it."""
+    """A payload, and signatures of it as they came, each a blob of whatever made it; `text` is its line."""
 
     payload: bytes
     signatures: tuple[bytes, ...]
+    text: bytes
 
 
 class Damaged(NamedTuple):
@@ -103,7 +104,7 @@ def _envelope(line: bytes) -> Envelope:
     signatures = fields.get("signatures")
     if not isinstance(signatures, list) or not signatures:
         raise ValueError("signatures: expected an array of at least one")
-    return Envelope(_bytes(fields, "payload"), tuple(_bytes(one, "sig") for one in signatures))
+    return Envelope(_bytes(fields, "payload"), tuple(_bytes(one, "sig") for one in signatures), line)
 
 
 def parsed(data: bytes) -> dict[str, object]:

@@ -17,7 +17,7 @@ from orchgate.lib.text import clip
 from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from datetime import datetime
     from typing import Literal, Self
 
@@ -90,24 +90,27 @@ class Verifier:
     def __exit__(self, *_: object) -> None:
         self._checker.__exit__()
 
-    def verify(self, data: bytes, subject: Subject, *, at: Moment = None) -> tuple[Signature, ...]:
+    def verify(self, data: bytes, subject: Subject, *, at: Moment = None, before: bytes = b"") -> tuple[Signature, ...]:
         """The signatures of a bundle, each once. `at`: when signers have to be valid; None for now.
 
-        Raises CannotVerify, OrchgateError.
+        Those of the bundle that was there `before` have been judged when they came: their signers have to be valid at
+        the end of the run, so that time alone takes nothing back. Raises CannotVerify, OrchgateError.
         """
         if not self._checked:
             self._checker.check_lists()
             self._checked = True
-        return tuple(dict.fromkeys(self._all(data, subject, at)))
+        known = {line for _, line in envelope.lines(before)}
+        return tuple(dict.fromkeys(self._all(data, subject, at, known)))
 
-    def _all(self, data: bytes, subject: Subject, at: Moment) -> Iterator[Signature]:
+    def _all(self, data: bytes, subject: Subject, at: Moment, known: Collection[bytes]) -> Iterator[Signature]:
         for found in envelope.parse(data):
             if isinstance(found, Damaged):
                 yield Signature(SignatureState.MALFORMED, why=found.why, line=found.line)
                 continue
             line, content = found
+            moment = RUN_END if content.text in known else at
             for raw in content.signatures:
-                yield self._one(raw, content.payload, subject, at)._replace(line=line)
+                yield self._one(raw, content.payload, subject, moment)._replace(line=line)
 
     def _one(self, raw: bytes, payload: bytes, subject: Subject, at: Moment) -> Signature:
         try:
@@ -173,7 +176,9 @@ def difference(signed: Subject, subject: Subject) -> str:
     return ""
 
 
-def verify(data: bytes, subject: Subject, signers: Signers, *, at: Moment = None) -> tuple[Signature, ...]:
+def verify(
+    data: bytes, subject: Subject, signers: Signers, *, at: Moment = None, before: bytes = b""
+) -> tuple[Signature, ...]:
     """As `Verifier.verify`, of one bundle."""
     with Verifier(signers) as verifier:
-        return verifier.verify(data, subject, at=at)
+        return verifier.verify(data, subject, at=at, before=before)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NAMESPACE = "orchgate-evidence"
 PROGRAM = "ssh-keygen"
 CHECK_SECONDS = 60.0  # no check of a signature takes one; a machine that hangs is found out
-SIGN_SECONDS = 180.0  # a passphrase is typed, or a security key is touched, meanwhile
+INSTALL = "install OpenSSH's client programs, and put ssh-keygen on PATH"
 _NEWER = "OpenSSH 8.9 or newer brings an ssh-keygen that can"
 _ARMOR = (b"-----BEGIN SSH SIGNATURE-----", b"-----END SSH SIGNATURE-----")
 _MAGIC = b"SSHSIG"
@@ -64,8 +64,6 @@ _SELF_TEST_SIGNER = (
 
 class CannotVerify(OrchgateError):
     """Nobody here can tell whether a signature holds: that is not a pass."""
-
-    kind = "cannot_verify"
 
 
 class Blob(NamedTuple):
@@ -275,13 +273,10 @@ class Checker:
         try:
             done = process.run(argv, env=self._env, input=given, timeout=CHECK_SECONDS)
         except process.ProgramMissing as error:
-            raise CannotVerify(f"signatures cannot be verified: {error.message}", _INSTALL) from error
+            raise CannotVerify(f"signatures cannot be verified: {error.message}", INSTALL) from error
         if done.timed_out:
             raise CannotVerify(f"{PROGRAM} did not answer within {CHECK_SECONDS:.0f} seconds", "run it again")
         return done
-
-
-_INSTALL = "install OpenSSH's client programs, and put ssh-keygen on PATH"
 
 
 def key_in(line: bytes) -> bytes:
@@ -295,3 +290,8 @@ def key_in(line: bytes) -> bytes:
         if next(_fields(data), b"") == kind:
             return data
     return b""
+
+
+def public_text(key: bytes) -> str:
+    """A public key as lists of keys have it."""
+    return f"{next(_fields(key), b'').decode('ascii', 'replace')} {base64.b64encode(key).decode('ascii')}"

@@ -55,7 +55,8 @@ def subject_of(run: Run, manifest: bytes, journal: bytes | None) -> Subject:
     """What a statement of a run has to be about."""
     git = run.git
     sha256 = None if journal is None else files.sha256_hex(journal)
-    tree, commit = (git.tree, git.commit) if git else (None, None)
+    ids = (git.tree, git.commit) if git else ()
+    tree, commit = (one if one and _HEX.fullmatch(one) else None for one in ids) if ids else (None, None)
     return Subject(files.sha256_hex(manifest), sha256, tree, commit, run.status == "succeeded")
 
 
@@ -115,7 +116,7 @@ def _configuration(run: Run, document: Mapping[str, object]) -> dict[str, object
 def _subjects(run: Run, path: str, subject: Subject) -> Iterator[dict[str, object]]:
     if subject.tree:
         git = run.git
-        yield _described(_TREE, {"gitTree": subject.tree}, _beside(git) if git and git.dirty is not False else {})
+        yield _described(_TREE, {"gitTree": subject.tree}, _beside(git) if git else {})
     if subject.commit:
         yield _described(_COMMIT, {"gitCommit": subject.commit})
     about = {"task_id": run.task_id, "run_id": run.run_id, "pipeline_id": run.pipeline_id, "status": run.status}
@@ -131,7 +132,9 @@ def _described(name: str, digest: Mapping[str, str], notes: Mapping[str, object]
 
 
 def _beside(git: RecordedTree) -> dict[str, object]:
-    """What the work tree held beside its commit, so that nobody takes the tree for what was run."""
+    """What the work tree held beside its commit, so that nobody takes the tree for what was run; {} for nothing."""
+    if git.dirty is False and not git.changed and not git.untracked:
+        return {}
     notes: dict[str, object] = {"dirty": git.dirty}
     for name, paths in (("changed", git.changed), ("untracked", git.untracked)):
         known = None if paths is None else dict(sorted((_text(path), content) for path, content in paths.items()))

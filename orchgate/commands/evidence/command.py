@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from orchgate.model import Verdict
 
-SUMMARY = "pin what documents cite, verify it, summarize it, and move it with the repository"
+SUMMARY = "pin what documents cite, sign and verify it, and move it with the repository"
 ABOUT = "Works on .orchgate/evidence.lock of this repository; each VERB has a --help of its own."
 EXAMPLES = (
     "orchgate evidence pin --task 0001-faster-start",
@@ -21,7 +21,8 @@ EXIT_CODES = {
     1: "a secret would be sent, an artifact is not what was pinned, or --check would change something",
     3: "an artifact is missing, or could not be read, sent or fetched",
 }
-PACKAGE, VERBS = "orchgate.commands.evidence", ("fetch", "pin", "push", "replay", "show", "summarize", "verify")
+PACKAGE = "orchgate.commands.evidence"
+VERBS = ("export", "fetch", "pin", "push", "replay", "show", "sign", "summarize", "verify")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

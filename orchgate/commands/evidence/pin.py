@@ -6,7 +6,8 @@ import os
 import sys
 from collections import Counter
 
-from orchgate.commands.evidence import cited, workspace
+from orchgate.attest import keys
+from orchgate.commands.evidence import cited, signing, workspace
 from orchgate.commands.shared import options, work_tree
 from orchgate.errors import GitError, UsageError, quoted
 from orchgate.evidence import pin
@@ -32,8 +33,15 @@ Without PATH and --task: what the documents of one task cite. It is the task
 whose documents changed since the last commit, else the one that the branch or a
 Task: trailer names, else the only one in work. --check and --prune look at all
 documents."""
-EXAMPLES = ("orchgate evidence pin --task 0001-faster-start", "orchgate evidence pin --check")
-EXIT_CODES = {1: "an artifact could not be pinned, or --check would change the lock", 3: "a document cannot be read"}
+EXAMPLES = (
+    "orchgate evidence pin --task 0001-faster-start",
+    "orchgate evidence pin --sign",
+    "orchgate evidence pin --check",
+)
+EXIT_CODES = {
+    1: "an artifact could not be pinned, --check would change the lock, or a run was not signed",
+    3: "a document cannot be read, or the key could not be used",
+}
 
 
 class _Many(Exception):
@@ -53,6 +61,16 @@ class _Wanted(NamedTuple):
     notes: list[str]
 
 
+class _Done(NamedTuple):
+    """What became of the lock: what was asked for, whether it is another file now (or would be), and what is said."""
+
+    made: pin.LockUpdate
+    paths: Sequence[str]
+    moved: bool
+    wanted: _Wanted | None = None
+    notes: Sequence[str] = ()
+
+
 VERSION = 1
 
 
@@ -63,6 +81,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help=f"do not ask before pinning more than {MOST_UNASKED}")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the lock would change")
     parser.add_argument("--prune", action="store_true", help="drop the pins that no document cites any more")
+    parser.add_argument("--sign", action="store_true", help="also sign the runs, as `orchgate evidence sign` does")
+    signing.option(parser)
     options.output_format(parser, "evidence-pins")
 
 
@@ -73,14 +93,29 @@ def run(args: argparse.Namespace) -> Verdict:
         raise UsageError("--prune looks at all documents, so it takes no paths", "orchgate evidence pin --prune")
     if (args.all or args.task) and (args.paths or (args.all and args.task)):
         raise UsageError("paths, --task or --all: one of them says what is pinned", "orchgate evidence pin --task ID")
+    if args.key and not args.sign:
+        raise UsageError("--key says what signs, and nothing is signed without --sign", "orchgate evidence pin --sign")
+    if args.sign and (args.check or args.prune):
+        raise UsageError("--sign signs what is pinned now: it goes with neither --check nor --prune", "leave one out")
     with session.opened() as repository:
         if not repository.root:
             raise GitError("a bare repository has no work tree to pin anything of", "run this in a clone")
         place = cited.place_of(repository)
-        return _explicit(place, args) if args.paths else _cited(place, repository, args)
+        if args.sign:
+            keys.named(args.key, repository.git)  # before anything is written
+        done = _explicit(place, args) if args.paths else _cited(place, repository, args)
+        signed = _signed(done, place, repository, args.key) if args.sign else None
+    return _end(done, args, signed)
 
 
-def _explicit(place: workspace.PinSource, args: argparse.Namespace) -> Verdict:
+def _signed(done: _Done, place: workspace.PinSource, repository: Repository, key: str) -> signing.Signing:
+    """Signs the runs that were asked for and are pinned now."""
+    pinned = [path for path in done.paths if path in done.made.pins]
+    manifests = signing.manifests(pinned, place.config.evidence.roots)
+    return signing.sign(place, repository, pin.lock_of(place.root), manifests, key)
+
+
+def _explicit(place: workspace.PinSource, args: argparse.Namespace) -> _Done:
     disk = workspace.artifacts(place)
     paths = []
     for given in args.paths:
@@ -97,10 +132,10 @@ def _explicit(place: workspace.PinSource, args: argparse.Namespace) -> Verdict:
         return pin.plan(data, paths, disk, place.limits, known=place.known)
 
     made, moved = pin.update(place.root, make, write=not args.check)
-    return _end(made, args, moved=moved)
+    return _Done(made, paths, moved)
 
 
-def _cited(place: workspace.PinSource, repository: Repository, args: argparse.Namespace) -> Verdict:
+def _cited(place: workspace.PinSource, repository: Repository, args: argparse.Namespace) -> _Done:
     read = cited.documents(place, repository, args.task, everything=args.all or args.check or args.prune)
     links = workspace.links(place, read.documents)
     wanted = _Wanted(read, links, pin.expand(links, workspace.artifacts(place)), [])
@@ -113,7 +148,7 @@ def _cited(place: workspace.PinSource, repository: Repository, args: argparse.Na
         made, moved = pin.update(place.root, _maker(place, args, wanted, asks=False))
     notes = [*wanted.notes, *_links_left(wanted.found, made)]
     _say_unless(args, notes)
-    return _end(made, args, wanted, moved=moved, notes=notes)
+    return _Done(made, list(wanted.found.files), moved, wanted, notes)
 
 
 def _maker(
@@ -173,51 +208,43 @@ def _is_pinned(link: pin.ArtifactLink, made: pin.LockUpdate) -> bool:
     return len(pin.unlinked(made.pins, [link])) < len(made.pins)
 
 
-def _end(
-    made: pin.LockUpdate,
-    args: argparse.Namespace,
-    wanted: _Wanted | None = None,
-    *,
-    moved: bool,
-    notes: Sequence[str] = (),
-) -> Verdict:
-    verdict = _verdict(made, args, wanted, moved=moved)
+def _end(done: _Done, args: argparse.Namespace, signed: signing.Signing | None) -> Verdict:
+    verdict = _verdict(done, args)
+    if signed and signed.refused and verdict is Verdict.PASS:
+        verdict = Verdict.FAIL
     if args.output_format == "json":
-        work_tree.print_json(_document(made, args, wanted, verdict, moved=moved, notes=notes))
+        work_tree.print_json(_document(done, args, verdict, signed))
         return verdict
-    read = wanted.read if wanted else None
+    read = done.wanted.read if done.wanted else None
     examined = f"; {counted(len(read.documents), 'document')}{read.whose} read" if read else ""
-    add = f"; git add {os.path.dirname(PATH)}" if moved and not args.check else ""
-    lines = [*workspace.described(made, checking=args.check), workspace.summary(made, moved) + examined + add]
-    sys.stdout.writelines(escape(line) + "\n" for line in lines)
+    add = f"; git add {os.path.dirname(PATH)}" if done.moved and not args.check else ""
+    made = done.made
+    lines = [*workspace.described(made, checking=args.check), workspace.summary(made, done.moved) + examined + add]
+    sys.stdout.writelines(escape(line) + "\n" for line in (*lines, *(signing.lines(signed) if signed else ())))
     return verdict
 
 
-def _verdict(made: pin.LockUpdate, args: argparse.Namespace, wanted: _Wanted | None, *, moved: bool) -> Verdict:
+def _verdict(done: _Done, args: argparse.Namespace) -> Verdict:
+    wanted = done.wanted
     if wanted and wanted.read.unread:
         return Verdict.BROKEN
     # A log that is too large stays where it is: the run is pinned, and what it printed is said to be missing.
-    refused = [error for error in made.refused if not (error.large and pin.is_log(error.path))]
+    refused = [error for error in done.made.refused if not (error.large and pin.is_log(error.path))]
     crowded = wanted is not None and bool(wanted.found.crowded)
-    return Verdict.FAIL if crowded or refused or (args.check and moved) else Verdict.PASS
+    return Verdict.FAIL if crowded or refused or (args.check and done.moved) else Verdict.PASS
 
 
 def _document(
-    made: pin.LockUpdate,
-    args: argparse.Namespace,
-    wanted: _Wanted | None,
-    verdict: Verdict,
-    *,
-    moved: bool,
-    notes: Sequence[str],
+    done: _Done, args: argparse.Namespace, verdict: Verdict, signed: signing.Signing | None
 ) -> dict[str, object]:
+    made, wanted = done.made, done.wanted
     missing = [link for link in wanted.found.missing if not _is_pinned(link, made)] if wanted else []
     unread = wanted.read.unread if wanted else []
     facts = {
         "verdict": verdict.value,
         "lock_path": PATH,
-        "changed": moved,
-        "written": moved and not args.check,
+        "changed": done.moved,
+        "written": done.moved and not args.check,
         "pin_count": len(made.pins),
         "document_count": len(wanted.read.documents) if wanted else 0,
         "added": [_pin_json(one) for one in made.added],
@@ -226,7 +253,8 @@ def _document(
         "missing": [
             {"path": link.path, "document": link.location.path, "line": link.location.line or None} for link in missing
         ],
-        "notes": list(notes),
+        "notes": list(done.notes),
+        "signing": signing.facts(signed) if signed else None,
         "problems": [problem_of(error) for error in (*unread, *made.refused)],
     }
     return headed("evidence-pins", facts, VERSION)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from orchgate.commands.evidence import workspace
@@ -44,7 +43,7 @@ def run(args: argparse.Namespace) -> Verdict:
         path = workspace.named(place, args.link)
         pinned = place.lock.get(path) is not None
     if args.output:
-        _write(args.output, content, force=args.force)
+        work_tree.write_file(args.output, content, force=args.force)
     if args.output_format == "json":
         work_tree.print_json(_document(path, content, args.output, pinned=pinned))
     elif args.output:
@@ -105,12 +104,3 @@ def _readable(content: bytes, link: str) -> str:
         raise UsageError(f"{link} is not text", f"orchgate evidence show {quoted(link)} -o FILE")
     lines = content.decode("utf-8", "replace").split("\n")
     return "\n".join(escape(line.removesuffix("\r")) for line in lines).removesuffix("\n") + "\n"
-
-
-def _write(path: str, content: bytes, *, force: bool) -> None:
-    if force:
-        files.replace(os.path.abspath(path), content)
-        return
-    if os.path.lexists(path):
-        raise OrchgateError(f"cannot write {path}: it exists already", "name another file, or add --force")
-    files.create(path, content)

@@ -1,11 +1,11 @@
-"""`orchgate evidence verify`: are the pinned artifacts, on disk and in the store, still what was pinned?"""
+"""`orchgate evidence verify`: are pinned artifacts still what was pinned, and do the signatures of runs hold?"""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 
-from orchgate.commands.evidence import workspace
+from orchgate.commands.evidence import signed, workspace
 from orchgate.commands.shared import options, work_tree
 from orchgate.errors import GitError
 from orchgate.evidence.lock import PATH
@@ -19,20 +19,28 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping
 
+    from orchgate.commands.evidence.signed import CheckedSignatures
     from orchgate.commands.evidence.workspace import EvidenceWorkspace
     from orchgate.commands.shared.command_line import Parser
     from orchgate.model import Trouble
 
-SUMMARY = "hash every pinned artifact that is here, and say which are not what was pinned"
-ABOUT = "Looks at the disk and at the store of this clone; asks no remote."
+SUMMARY = "hash every pinned artifact that is here, verify signatures, and say what does not hold"
+ABOUT = """\
+Looks at the disk and at the store of this clone; asks no remote. Signatures in
+.orchgate/signatures/ are verified by the .orchgate/allowed_signers of the base."""
 EXAMPLES = ("orchgate evidence verify", "orchgate evidence verify --missing")
-EXIT_CODES = {1: "an artifact is not what was pinned", 3: "an artifact cannot be compared, or is damaged in the store"}
+EXIT_CODES = {
+    1: "an artifact is not what was pinned, or a signature does not hold",
+    3: "an artifact cannot be compared, is damaged in the store, or a signature cannot be verified",
+}
 
 VERSION = 1
 
 
 def arguments(parser: Parser) -> None:
     parser.add_argument("--missing", action="store_true", help="also list the pinned artifacts that are not here")
+    help_ = "who may sign, as OpenSSH writes it (.orchgate/allowed_signers of the base)"
+    parser.add_argument("--allowed-signers", default="", metavar="FILE", help=help_)
     options.output_format(parser, "evidence-verification")
 
 
@@ -45,6 +53,7 @@ class Verification(NamedTuple):
     unknown: tuple[Trouble, ...]
     stored: int
     damaged: Mapping[str, str]
+    signatures: CheckedSignatures
 
     @property
     def ok(self) -> int:
@@ -52,9 +61,9 @@ class Verification(NamedTuple):
 
     @property
     def verdict(self) -> Verdict:
-        if self.changed:
+        if self.changed or self.signatures.wrong:
             return Verdict.FAIL
-        return Verdict.BROKEN if self.unknown or self.damaged else Verdict.PASS
+        return Verdict.BROKEN if self.unknown or self.damaged or self.signatures.unknown else Verdict.PASS
 
 
 def run(args: argparse.Namespace) -> Verdict:
@@ -71,8 +80,9 @@ def run(args: argparse.Namespace) -> Verdict:
             elif difference := comparison.difference(one):
                 changed[one.path] = difference
         stored, damaged = _stored(place)
+        checked = signed.check(place, place.repository, args.allowed_signers)
     unknown = tuple(comparison.troubles.values())
-    found = Verification(len(place.lock.pins), changed, tuple(missing), unknown, stored, damaged)
+    found = Verification(len(place.lock.pins), changed, tuple(missing), unknown, stored, damaged, checked)
     if args.output_format == "json":
         work_tree.print_json(_document(found))
     else:
@@ -108,12 +118,21 @@ def _document(found: Verification) -> dict[str, object]:
         "changed": [{"path": path, "difference": difference} for path, difference in found.changed.items()],
         "missing": list(found.missing),
         "damaged": [{"path": path, "message": message} for path, message in found.damaged.items()],
-        "problems": [problem("unreadable", one.message, one.hint, one.location) for one in found.unknown],
+        **signed.facts(found.signatures),
+        "problems": [
+            *(problem("unreadable", one.message, one.hint, one.location) for one in found.unknown),
+            *(problem("could_not_check", one.message, one.hint, one.location) for one in found.signatures.unknown),
+        ],
     }
     return headed("evidence-verification", facts, VERSION)
 
 
 def _lines(found: Verification, *, missing: bool) -> Iterator[str]:
+    yield from _pin_lines(found, missing=missing)
+    yield from signed.lines(found.signatures)
+
+
+def _pin_lines(found: Verification, *, missing: bool) -> Iterator[str]:
     if not found.pins:
         yield f"nothing is pinned: {PATH} is not here or empty"
         return

@@ -46,6 +46,7 @@ class EvidenceWorkspace(NamedTuple):
     lock: Lock
     artifacts: Artifacts
     store: Store
+    repository: Repository
 
     @property
     def limit(self) -> int:
@@ -68,7 +69,7 @@ def here() -> Iterator[EvidenceWorkspace]:
         config = load_work_tree(repository.root)
         artifacts = Artifacts(repository.root, config.evidence.roots)
         lock = pin.lock_of(repository.root)
-        yield EvidenceWorkspace(repository.root, config, lock, artifacts, Store(repository, os.environ))
+        yield EvidenceWorkspace(repository.root, config, lock, artifacts, Store(repository, os.environ), repository)
 
 
 def chosen(place: EvidenceWorkspace, given: Sequence[str]) -> list[Pinned]:

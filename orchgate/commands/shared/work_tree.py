@@ -160,6 +160,16 @@ def print_json(document: Mapping[str, Any], *, indent: int | None = 2) -> None:
     _document.write(document, sys.stdout, indent=indent)
 
 
+def write_file(path: str, content: bytes, *, force: bool) -> None:
+    """Writes the file of an option; replaces one that is there by `force` only. Raises OrchgateError, WriteError."""
+    if force:
+        files.replace(os.path.abspath(path), content)
+        return
+    if os.path.lexists(path):
+        raise OrchgateError(f"cannot write {path}: it exists already", "name another file, or add --force")
+    files.create(path, content)
+
+
 LISTED = 5
 _NUMBER = re.compile(r"\d+-(?=.)", re.ASCII)  # what stands before the slug in a task's id
 
