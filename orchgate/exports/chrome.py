@@ -128,9 +128,8 @@ def _threads(spans: Sequence[Span]) -> dict[str, int]:
     by_id = {span.span_id: span for span in spans}
     threads = {span.span_id: 0 for span in spans if span.kind in (SpanKind.RUN, SpanKind.AWAY)}
     waits = [span for span in spans if span.kind is SpanKind.WAIT and span.parent_id == top]
-    rest = [
-        span for span in spans if span.span_id not in threads and not (span.kind is SpanKind.WAIT and span in waits)
-    ]
+    apart = threads.keys() | {span.span_id for span in waits}
+    rest = [span for span in spans if span.span_id not in apart]
     return threads | _lanes(_groups(rest, by_id, top), 1) | _lanes(_by_stage(waits), _WAITING, _MOST_WAITING)
 
 

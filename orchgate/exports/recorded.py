@@ -117,7 +117,7 @@ def _read(folder: str) -> _Record:
         if document is None:
             raise OrchgateError(f"{faults[0]}; its journal cannot be used: {error.message}", error.hint) from error
         return _of_manifest(document, path, f"its journal cannot be used: {error.message}")
-    if document is not None and (problem := journal.difference(document, data)):
+    if document is not None and (problem := journal.difference_from(document, found.events)):
         faults.append(f"its manifest contradicts its journal: {journal.sentence(problem)}")
     torn = ", ".join(map(str, found.torn[:20]))
     notes = (f"lines of its journal that were never finished: {torn}",) if torn else ()

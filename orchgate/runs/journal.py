@@ -155,10 +155,14 @@ def difference(document: Mapping[str, Any], data: bytes) -> Problem | None:
     an earlier moment of the journal.
     """
     try:
-        events = parse(data).events
-        whole = state.manifest(events)
+        return difference_from(document, parse(data).events)
     except OrchgateError as error:
         return Problem((), f"its journal cannot be read: {error.message}")
+
+
+def difference_from(document: Mapping[str, Any], events: tuple[state.Event, ...]) -> Problem | None:
+    """As `difference`, from the events of the journal. Raises OrchgateError where they make no run."""
+    whole = state.manifest(events)
     if _same(document, whole) or (_is_older(document, events) and _same(document, state.legacy(whole))):
         return None
     if document.get("status") != "succeeded":
