@@ -353,6 +353,30 @@ def test_ctrl_c_leaves_nothing_behind(project: Project, tmp_path: Path, number: 
     assert not [path for path in tmp_path.glob("trees/*/*") if path.is_dir()]
 
 
+def test_what_a_repetition_said_is_shown_until_the_record_is_another_one(project: Project) -> None:
+    repo = project.repo
+    project.run()
+    name = project.folders()[0].name
+    replayed(project)
+
+    again = project.folders()[-1].name
+    shown = repo.orchgate("status", name).out
+    listed = json.loads(repo.orchgate("status", "--output-format", "json").out)["runs"]
+    page = json.loads(repo.orchgate("report", "--output-format", "json").out)
+
+    assert f"{name}: confirmed by replay on 2" in shown
+    assert f"{again}: repeats {name}, which is confirmed" in repo.orchgate("status").out
+    assert [row["repeats_run_id"] for row in listed] == [name, None]
+    rows = {row["run_id"]: row for row in page["runs"]}
+    assert rows[name]["replayed"].startswith("confirmed by replay on 2")
+    assert rows[again]["repeats"] == name
+
+    forge(project.folders()[0], lambda event: event.get("tests") and event["tests"].update(passed=30))
+
+    assert "by replay" not in repo.orchgate("status", name).out
+    assert "which is" not in repo.orchgate("status").out
+
+
 def test_a_repetition_cannot_be_resumed(project: Project) -> None:
     project.repo.commit("bad", {"a.txt": "bad\n"})
     project.run()

@@ -8,7 +8,15 @@ import time
 from datetime import UTC, datetime
 
 from orchgate.commands.shared import screen, work_tree
-from orchgate.commands.shared.lines import broken_rows, failed_tests, grouped, inner_facts, lower_bounds, tests
+from orchgate.commands.shared.lines import (
+    broken_rows,
+    failed_tests,
+    grouped,
+    inner_facts,
+    lower_bounds,
+    repetition_lines,
+    tests,
+)
 from orchgate.commands.shared.options import Renamed, output_format, whole_number
 from orchgate.errors import OrchgateError, quoted
 from orchgate.lib import files
@@ -48,7 +56,7 @@ _STAGES = 4  # the column of how many are done
 # What only some rows tell.
 _UNKNOWN = (
     *("parent_run_id", "started_at", "completed_at", "status_detail", "seconds", "away_seconds", "stopped", "flaky"),
-    *("tests", "resumes", "observed_by", "inner_runs"),
+    *("tests", "resumes", "observed_by", "inner_runs", "repeats_run_id"),
 )
 _COLUMNS = ("run", "task", "pipeline", "status", "stages", "seconds", "now")
 
@@ -305,6 +313,8 @@ def _text(rows: Sequence[Mapping[str, Any]], seen: Screen, *, detailed: bool = F
     for row in rows:
         if row["problem"]:
             yield from screen.wrapped(escape(f"{row['run_id']}: {row['problem']}"), seen.width, 2)
+        for line in repetition_lines(row, detailed=detailed):
+            yield from screen.wrapped(escape(line), seen.width, 2)
         if times := usage.away_words(row.get("seconds", 0.0), row.get("away_seconds")):
             yield escape(f"{row['run_id']}: {times}")
         if detailed:

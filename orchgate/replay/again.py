@@ -16,7 +16,7 @@ from orchgate.git import state, worktree_cache
 from orchgate.lib import working_time
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
-from orchgate.replay import comparison, tree
+from orchgate.replay import comparison, standing, tree
 from orchgate.replay.comparison import ReplayVerdict
 from orchgate.replay.recorded import Contradicted, RecordedRun, Unrepeatable
 from orchgate.runner import environment, pipeline_run
@@ -24,7 +24,7 @@ from orchgate.runner.inputs import variables
 from orchgate.runner.session import RunSettings
 from orchgate.runs import ids, machine
 from orchgate.runs.pipeline import find, load_all
-from orchgate.runs.run import from_manifest, load
+from orchgate.runs.run import from_manifest
 from orchgate.speed import sampling, work_trees
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from orchgate.git.worktree_cache import Checkout
     from orchgate.replay.comparison import Difference
     from orchgate.runner.session import Reporter
-    from orchgate.runs.run import Machine, Run
+    from orchgate.runs.run import Run
     from orchgate.runs.stages import Pipeline
 
 _ASSIGNED = lazy(
@@ -98,7 +98,7 @@ def _repetitions(recorded: RecordedRun, scene: _Scene, asked: ReplayRequest) -> 
             return
         ran = _once(scene, left)
         yield ran
-        contradicts = (one.weight is comparison.Weight.CONTRADICTS for one in _differences(recorded.run, ran))
+        contradicts = (one.weight is comparison.Weight.CONTRADICTS for one in standing.differences(recorded.run, ran))
         if asked.times is None and not any(contradicts):
             return
 
@@ -116,7 +116,8 @@ def _once(scene: _Scene, seconds: float | None) -> Run:
 
 def _judged(recorded: RecordedRun, scene: _Scene, repeated: Sequence[Run]) -> Outcome:
     found = comparison.combined(
-        [_differences(recorded.run, one) for one in repeated], _is_same(recorded.run.machine, repeated[0].machine)
+        [standing.differences(recorded.run, one) for one in repeated],
+        standing.is_same_machine(recorded.run, repeated[0]),
     )
     times = [one.usage.wall_seconds for one in repeated if one.usage and one.usage.wall_seconds is not None]
     usage = recorded.run.usage
@@ -130,24 +131,6 @@ def _judged(recorded: RecordedRun, scene: _Scene, repeated: Sequence[Run]) -> Ou
         differences=tuple(found),
         notes=notes,
     )
-
-
-def _is_same(old: Machine | None, new: Machine | None) -> bool:
-    return old is not None and new is not None and old.fingerprint == new.fingerprint
-
-
-def _differences(old: Run, new: Run) -> list[Difference]:
-    """As `comparison.differences`, with the runs of sub-pipelines that are beside both."""
-
-    def children(before: str, after: str) -> tuple[Run, Run] | None:
-        places = (os.path.join(os.path.dirname(old.folder), before), os.path.join(os.path.dirname(new.folder), after))
-        try:
-            first, second = (load(os.path.join(place, ids.MANIFEST)) for place in places)
-        except OrchgateError:  # only the stage that called it can be compared
-            return None
-        return first, second
-
-    return comparison.differences(old, new, children)
 
 
 @contextlib.contextmanager

@@ -65,6 +65,7 @@ def read(root: str, task: str, row_of: Callable[[str, str], Mapping[str, Any]]) 
     missing = [(name, run) for name, run in found if (name, run) not in rows]
     for name, run in missing[:UNRECORDED]:
         rows[name, run] = _unrecorded(root, name, run, row_of, problems)
+    rows |= dict(_replayed(root, rows))
     ordered = sorted(rows.values(), key=lambda row: (row.started_at, row.run_id), reverse=True)
     count = len(rows) + len(missing[UNRECORDED:])
     return RunHistory(tuple(_anchored(ordered[:LISTED])), count, older, tuple(problems))
@@ -171,7 +172,21 @@ def _unrecorded(
         metrics={"wall_seconds": float(seconds)} if isinstance(seconds, int | float) and seconds >= 0 else {},
         flaky=bool(known.get("flaky")),
         problem=problem,
+        repeats=str(known.get("repeats_run_id") or ""),
     )
+
+
+def _replayed(root: str, rows: Mapping[tuple[str, str], RunRow]) -> Iterator[tuple[tuple[str, str], RunRow]]:
+    """The rows of runs that were repeated, with what their repetitions say. One that cannot be read says so itself."""
+    for key in {(row.task_id, row.repeats) for row in rows.values() if row.repeats}:
+        from orchgate.replay import standing
+
+        try:
+            found = standing.of_run(ids.run_folder(root, *key)) if key in rows else None
+        except OrchgateError:
+            continue
+        if found is not None:
+            yield key, rows[key]._replace(replayed=found.words)
 
 
 def _anchored(rows: list[RunRow]) -> Iterator[RunRow]:

@@ -49,6 +49,7 @@ _STATUS = {
     "unreadable": ("warning", "?"),
 }
 _SEVERITIES = {"error": ("bad", "✗"), "warning": ("warning", "!"), "note": ("neutral", "i")}
+_REPLAYED = {"confirmed": "good", "contradicted": "bad", "unrepeatable": "warning"}
 LEVELS = 12  # changes, and lines of a list
 _OPEN = 3  # timelines that are open from the start
 
@@ -160,12 +161,15 @@ def runs(said: Page) -> Html:
 
 def _status_of(one: RunRow) -> Html:
     beside = [word for word, holds in (("flaky", one.flaky), ("from the cache", one.cached)) if holds]
-    beside += [one.problem] if one.problem else []
+    beside += [
+        words_ for words_ in (one.replayed, f"repeats {one.repeats}" if one.repeats else "", one.problem) if words_
+    ]
     _, mark = _STATUS.get(one.status, ("neutral", "?"))
     words_ = f"{mark} {one.status.replace('_', ' ')}"
     tone = _STATUS.get(one.status, ("neutral", "?"))[0]
     known = words_ if tone == "good" else badge(tone, words_)
-    return joined((known, *((" ", tag("span", ", ".join(beside), class_="wrap")) if beside else ())))
+    replayed = (" ", badge(_REPLAYED[one.replayed.partition(" ")[0]], one.replayed)) if one.replayed else ()
+    return joined((known, *replayed, *((" ", tag("span", ", ".join(beside), class_="wrap")) if beside else ())))
 
 
 def _amount(one: RunRow, name: str) -> str:

@@ -73,7 +73,10 @@ class GateState(NamedTuple):
 
 
 class RunRow(NamedTuple):
-    """One run. `anchor` is its place on the page; `lower_bounds` are metrics known to be at least what they say."""
+    """One run. `anchor` is its place on the page; `lower_bounds` are metrics known to be at least what they say.
+
+    `repeats` is the run that it repeats, `replayed` what repetitions of it say, in words; "" for none.
+    """
 
     run_id: str
     anchor: str
@@ -89,6 +92,8 @@ class RunRow(NamedTuple):
     flaky: bool = False
     cached: bool = False
     problem: str = ""
+    repeats: str = ""
+    replayed: str = ""
 
     @property
     def succeeded(self) -> bool:

@@ -209,7 +209,26 @@ def inner_facts(run: Run) -> dict[str, Any]:
         | {"manifest_path": inner_manifest(run.folder, link)}
         for link in run.inner_runs
     ]
-    return {"observed_by": run.observed_by, "inner_runs": links}
+    repeated = run.replays.run_id if run.replays else None
+    return {"observed_by": run.observed_by, "inner_runs": links, "repeats_run_id": repeated}
+
+
+def repetition_lines(row: Mapping[str, Any], *, detailed: bool) -> Iterator[str]:
+    """Which run a row's one repeats, and what that says of it; in detail also what repetitions of the row's one say."""
+    name, folder = row["run_id"], os.path.dirname(row["manifest_path"])
+    repeated = row.get("repeats_run_id")
+    if not repeated and not detailed:
+        return
+    from orchgate.replay import standing
+
+    try:
+        found = standing.of_repetition(folder) if repeated else standing.of_run(folder)
+    except OrchgateError:  # the row says so
+        found = None
+    if repeated:
+        yield f"{name}: repeats {repeated}{f', which is {found.verdict.value}' if found else ''}"
+    elif found:
+        yield f"{name}: {found.words} ({found.by})"
 
 
 def grouped(rows: Sequence[Row], row: Callable[[str, str], Row]) -> list[Row]:
