@@ -37,7 +37,11 @@ def everything(name: str) -> values.Page:
         1,
         (row,),
         1,
-        stage_times=(values.StageTimes(name, "stages-1", "run-1", name, name, name, 2.0, 0.5, (stage,), (name,)),),
+        stage_times=(
+            values.StageTimes(
+                name, "stages-1", "run-1", name, name, name, 2.0, 0.5, (stage,), (name,), failed_tests=(name,)
+            ),
+        ),
         comparisons=(
             values.BeforeAfter("perf", name, name, name, name, name, 2, 2, "fail", name, (change,), (samples,)),
         ),

@@ -69,6 +69,16 @@ def watched(tmp_path: Path) -> Watched:
 # Whose they are
 
 
+def test_what_is_below_artifacts_comes_before_a_file_that_another_run_may_have_written(tmp_path: Path) -> None:
+    watched, run = Watched(tmp_path), tmp_path / "run"
+    (run / "artifacts").mkdir(parents=True)
+    watched.watch.begin(str(run), 1)
+    (run / "artifacts/bench.json").write_text(bmf({"ours": 0.5}))
+    watched.write(bmf({"theirs": 0.25}))
+
+    assert watched.watch.end(str(run)) == RecordedBenchmarks({"ours": 0.5}, of_stage=True, problems=())
+
+
 def test_a_stage_that_wrote_the_file_alone_measured_them(watched: Watched) -> None:
     found = watched.stage(bmf({"a": 0.5, "b": 2e-9}))
 

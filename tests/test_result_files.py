@@ -9,18 +9,23 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import jsonschema
 import pytest
 
 from orchgate.config.entries import ResultFile
+from orchgate.lib import files
 from orchgate.result_files import formats, junit, pytest_reports
 from orchgate.result_files.counts import CountedTests, ResultsError, restored, shown_name
 from orchgate.runner import results
 from orchgate.runner.results import ResultPlaces, StageResults
 from orchgate.runs.stages import Stage
+from tests.runs import Project
 from tests.work import no_hang
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from tests.repo import Repo
 
 DATA = Path(__file__).parent / "data" / "results"
 FAILING = ("bad", "error", "teardown", "both", "p[a\\nb]", "p[x2]", "subtests")
@@ -377,6 +382,78 @@ def test_what_the_cache_keeps_of_tests_is_what_they_were() -> None:
     found = CountedTests(1, 2, 3, 4, "ctrf", 1, ("a", "b"))
 
     assert restored(json.loads(json.dumps(found.stored()))) == found
+
+
+# --- Runs
+
+
+@pytest.fixture
+def project(repo: Repo) -> Project:
+    return Project(repo)
+
+
+CASES = "<testsuite><testcase name='a'/><testcase name='b'><failure/></testcase></testsuite>"
+
+
+def test_a_run_names_the_tests_that_failed(project: Project) -> None:
+    project.define("demo", {"id": "one", "shell": f'echo "{CASES}" > r.xml; exit 1', "results": ["r.xml"]})
+
+    ended = project.run()
+
+    manifest = project.manifest()
+    jsonschema.validate(manifest, json.loads(files.read_data("schemas", "manifest-v1.json")))
+    assert manifest["commands"][0]["failed_tests"] == ["b"]
+    assert "one: failed (exit 1; " in ended.out
+    assert "\n  failed test: b\n" in ended.out
+    assert "failed_tests" not in json.dumps(project.entries())
+
+
+def test_a_stage_that_ends_well_though_a_test_failed_says_so(project: Project) -> None:
+    project.define("demo", {"id": "one", "shell": f'echo "{CASES}" > r.xml', "results": "r.xml"})
+
+    ended = project.run()
+
+    stage = project.manifest()["commands"][0]
+    assert (ended.code, stage["status"], stage["status_detail"]) == (0, "succeeded", "exit 0, but 1 test failed")
+    assert project.manifest()["summary"] == "1 succeeded; 1 test failed in stages that succeeded"
+    shown = project.repo.orchgate("status", "latest").out
+    assert "    exit 0, but 1 test failed; 1 passed, 1 failed\n    failed test: b\n" in shown
+
+
+@pytest.mark.slow
+def test_a_stage_from_the_cache_still_names_what_failed(project: Project) -> None:
+    project.repo.commit("input", {"in.txt": "1\n"})
+    one = {"id": "one", "shell": f'echo "{CASES}" > r.xml', "results": "r.xml", "inputs": ["in.txt"]}
+    project.define("demo", one)
+    project.run()
+    project.run()
+
+    stage = project.stages()["one"]
+
+    assert (stage["cached"], stage["failed_tests"]) == (True, ["b"])
+    assert (stage["tests"]["failed"], stage["tests"]["source"]) == (1, "junit")
+
+
+@pytest.mark.slow
+def test_a_stage_that_is_resumed_and_passes_names_no_test(project: Project) -> None:
+    passed = CASES.replace("<failure/>", "")
+    once = f'if [ -e again ]; then echo "{passed}" > r.xml; else touch again; echo "{CASES}" > r.xml; exit 1; fi'
+    project.define("demo", {"id": "one", "shell": once, "results": "r.xml"})
+    assert project.run().code == 1
+
+    assert project.repo.orchgate("resume", "latest").code == 0
+
+    assert "failed_tests" not in project.stages()["one"]
+
+
+def test_benchmarks_of_a_stage_are_recorded_in_any_pipeline(project: Project) -> None:
+    bmf = '{"sort": {"latency": {"value": 5000000}}}'
+    project.define("demo", {"id": "one", "shell": f"echo '{bmf}' > $ORCHGATE_ARTIFACTS/b.json", "results": "b.json"})
+
+    project.run()
+
+    assert project.stages()["one"]["benchmarks"] == {"sort": 0.005}
+    assert project.entries()[0]["benchmarks"] == [{"name": "sort", "value": 0.005, "stage": "one"}]
 
 
 # --- The tools themselves

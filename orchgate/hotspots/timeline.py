@@ -85,6 +85,8 @@ class StageTime(NamedTuple):
     outside: bool = False  # of an observed program: only what it did beside the runs that it recorded itself
     own: Mapping[Phase, int] = {}
     inner: Timeline | None = None
+    failed_tests: tuple[str, ...] = ()  # the first of their names
+    failed_test_count: int = 0
 
     def lasted(self, *parts: Phase) -> int:
         """Its own microseconds; waiting is nobody's but that of the stage that came next."""

@@ -204,7 +204,9 @@ def _stage(stage: StageRun, spent: Mapping[Phase, int], found: _RunSpans) -> Sta
     cost = _cost(stage.usage, stage.metrics) if stage.usage else StageCost()
     attempts = found.attempts.get(stage.number, len(stage.attempts))
     silences = found.silences.get(stage.number, ())
-    return StageTime(stage.id, stage.status, spent, cost, attempts, stage.cached, silences, stage.sub_run_id or "")
+    timed = StageTime(stage.id, stage.status, spent, cost, attempts, stage.cached, silences, stage.sub_run_id or "")
+    failed = stage.tests.failed + stage.tests.errors if stage.tests else 0
+    return timed._replace(failed_tests=stage.failed_tests, failed_test_count=failed)
 
 
 def _cost(usage: Usage, metrics: Mapping[str, float]) -> StageCost:

@@ -205,6 +205,7 @@ def _anchored(rows: list[RunRow]) -> Iterator[RunRow]:
 NEWEST = 8  # pipelines whose newest run is shown
 OTHERS = 6  # further runs
 MOST_STAGES = 40  # of a run
+MOST_FAILED_TESTS = 10  # that are named of a run
 MOST_SPANS = 200  # of a run: attempts without end would be a page without end
 
 
@@ -255,6 +256,8 @@ def _times(root: str, row: RunRow, *, newest: bool) -> StageTimes:
         lines,
         timeline.missing,
         newest,
+        tuple(name for stage in timeline.stages for name in stage.failed_tests)[:MOST_FAILED_TESTS],
+        sum(stage.failed_test_count for stage in timeline.stages),
     )
 
 

@@ -204,7 +204,17 @@ def _timeline(one: StageTimes, *, open_: bool) -> Html:
     facts = tag("p", tag("span", "run ", link(one.run_anchor, one.run_id)), status(one.status), class_="facts")
     missing = (tag("p", f"Not known: {'; '.join(one.missing)}.", class_="note"),) if one.missing else ()
     drawn = figures.of_stages(one) if one.stages else tag("p", "It has no stages.", class_="note")
-    return tag("details", summary, facts, drawn, *missing, open=open_, id=one.anchor, class_="card")
+    return tag("details", summary, facts, drawn, *_failed(one), *missing, open=open_, id=one.anchor, class_="card")
+
+
+def _failed(one: StageTimes) -> Iterator[Html]:
+    """The tests of a run that failed, as far as their names are known."""
+    if one.failed_tests:
+        more = one.failed_test_count - len(one.failed_tests)
+        items = [tag("li", tag("code", name, class_="wrap")) for name in one.failed_tests]
+        items += [tag("li", f"and {more:,} more")] if more > 0 else []
+        yield tag("p", f"{counted(one.failed_test_count, 'test')} failed:", class_="note")
+        yield tag("ul", *items, class_="plain")
 
 
 # Before and after

@@ -206,6 +206,8 @@ class StageTimes(NamedTuple):
     stages: tuple[StageRow, ...]
     missing: tuple[str, ...] = ()
     newest: bool = False  # of its pipeline
+    failed_tests: tuple[str, ...] = ()  # the first of their names
+    failed_test_count: int = 0
 
 
 class ChangeRow(NamedTuple):

@@ -68,6 +68,8 @@ def _refuse_entity(name: str, *_: object) -> None:
 class _Case:
     """A test case that we are in."""
 
+    __slots__ = ("depth", "group", "name", "outcome", "retried")
+
     def __init__(self, depth: int, attributes: dict[str, str]) -> None:
         self.depth = depth
         self.outcome = "skipped" if attributes.get("status") in _NOT_RUN else "passed"
@@ -128,7 +130,6 @@ class _Counting:
         self.depth -= 1
 
     def _count(self, case: _Case) -> None:
-        flaky = case.retried
         if self.by_pytest:
             key = hash((case.group, case.name))
             before = self.attempts.get(key)
@@ -136,7 +137,10 @@ class _Counting:
                 self._again(case, before, key)
                 return
             self.attempts[key] = case.outcome
-        self.tally.add(case.outcome, joined_name(case.group, case.name), flaky=flaky)
+        if case.outcome == "passed" and not case.retried:
+            self.tally.counts["passed"] += 1  # as most do
+        else:
+            self.tally.add(case.outcome, joined_name(case.group, case.name), flaky=case.retried)
 
     def _again(self, case: _Case, before: str, key: int) -> None:
         """Another attempt at a test, or its teardown: it is one test, of which the worst counts."""

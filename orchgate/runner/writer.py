@@ -15,7 +15,6 @@ from itertools import islice
 from orchgate.errors import OrchgateError
 from orchgate.lib import files, locks
 from orchgate.lib.paths import require_real
-from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.runs import ids, journal, state, usage
 from orchgate.runs.run import from_manifest, stage_of, timestamp
@@ -260,7 +259,7 @@ def summary(stages: Iterable[StageRun]) -> str:
         if stage.flaky:
             flaky.append(stage.id)
     text = ", ".join(f"{count} {status}" for status, count in counts.items()) or "no stages"
-    text += f"; {counted(failed, 'test')} failed in stages that succeeded" if failed else ""
+    text += f"; {failed} test{'s'[: failed != 1]} failed in stages that succeeded" if failed else ""
     return text + (f"; flaky: {', '.join(flaky)[:200]}" if flaky else "")
 
 

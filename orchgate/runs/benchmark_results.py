@@ -115,7 +115,8 @@ def _paths(place: SearchedFolders) -> Iterator[str]:
 def _read(place: SearchedFolders, written: list[str]) -> Times:
     """Raises OrchgateError."""
     if reader := benchmark_formats.READERS.get(place.wanted.format):
-        return reader(read_file(written[0], MAX_BYTES))
+        # The last is below ORCHGATE_ARTIFACTS, if any is: nobody but this run writes there.
+        return reader(read_file(written[-1], MAX_BYTES))
     return _read_criterion(place, written)
 
 
@@ -124,7 +125,7 @@ def _read_criterion(place: SearchedFolders, written: list[str]) -> Times:
     if len(written) > MOST:
         raise FormatError(f"holds more than {MOST} benchmarks")
     tops = [os.path.join(folder, place.wanted.file) for folder in place.folders]
-    top = next(top for top in tops if written[0].startswith(top + os.sep))
+    top = next(top for top in reversed(tops) if written[-1].startswith(top + os.sep))
     inside = (path for path in written if path.startswith(top + os.sep))
     return benchmark_formats.read_criterion(
         {os.path.relpath(path, top): read_file(path, MAX_ESTIMATES) for path in inside}
