@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchgate import registry
 from orchgate.commands import schema
-from orchgate.commands.config import reference_page
+from orchgate.commands.config.command import reference_page
 from orchgate.commands.shared import command_line
 from orchgate.config import profiles
 from orchgate.config.faults import dotted

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from orchgate.checks.diff_budget import Budget
 from orchgate.checks.specs import Code
 from orchgate.cli import main
-from orchgate.commands.config import reference_page
+from orchgate.commands.config.command import reference_page
 from orchgate.config.faults import Reading, toml
 from orchgate.config.keys import GLOBS, every
 from orchgate.config.load import build, declared, load

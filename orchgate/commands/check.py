@@ -280,7 +280,7 @@ def code(report: Report) -> Verdict | int:
 
 
 def _show_config(repository: Repository, request: ScopeRequest, output: str) -> Verdict:
-    from orchgate.commands import config
+    from orchgate.commands.config import command as config
     from orchgate.gate import session
     from orchgate.git import scope
 
