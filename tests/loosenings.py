@@ -98,6 +98,13 @@ def benchmarks(path: str) -> str:
     return f'benchmarks = {{ file = "{path}", format = "bmf" }}'
 
 
+def extending(shared: str) -> str:
+    """A configuration that extends `p.toml`."""
+    return f'extends = ["p.toml#sha256={hashlib.sha256(shared.encode()).hexdigest()}"]\n'
+
+
+STRICT = section("diff-budget", "max-lines = 5")
+ALLOWING = "may-loosen = ['diff-budget']\n"
 ARTIFACT = ".runs/0001-x/cli/r/a.log"
 HUNTER = b"pass%b: hunter2\n" % b"word"  # in parts, so that no scanner takes this file for a leak
 MOOT = "the limit on the size of a change is not this key's; what the key itself refuses takes minutes to measure"
@@ -125,6 +132,16 @@ CASES: Mapping[str, tuple[Case, ...]] = {
     "profile": (
         Case("", 'profile = "codex-orchestrator"\n', {PRD: BAD}, "DOC002"),
         Case('profile = "codex-orchestrator"\n', "", {"scripts/a.sh": "x\n"}, "SPC001", {"tasks/specs/0001-x.md": ""}),
+    ),
+    "extends": (Case(extending(STRICT), "", {"a": LINES}, "DIF001", base={"p.toml": STRICT}),),
+    "may-loosen": (
+        Case(
+            extending(STRICT),
+            extending(ALLOWING + STRICT) + "[diff-budget]\nmax-lines = 900\n",
+            {"a": LINES, "p.toml": ALLOWING + STRICT},
+            "DIF001",
+            base={"p.toml": STRICT},
+        ),
     ),
     "default-branch": (
         Case(

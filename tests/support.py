@@ -73,7 +73,10 @@ def target(branch: str, trailers: Mapping[str, Iterable[str]]) -> ScopeTarget:
 
 
 def judge_folder(check: Check, repo: Path, base: Path | None = None, *, tree: bool = False) -> Outcome:
-    return check.run(folder_context(repo, base, tree=tree))
+    ctx = folder_context(repo, base, tree=tree)
+    if check.id == "configuration" and base is not None:  # the others ask for what is in force only
+        ctx = ctx._replace(accepted=load(ctx.base))
+    return check.run(ctx)
 
 
 def checked(*args: str) -> dict[str, Any]:

@@ -78,6 +78,7 @@ CALLS: dict[str, tuple[tuple[str, ...], ...]] = {
     "config show": (("config", "show"),),
     "config keys": (("config", "keys"),),
     "config migrate": (("config", "migrate", "--check"),),
+    "config update": (("config", "update"),),
     "doctor": (("doctor", "--no-noise"),),
     "evidence pin": (("evidence", "pin", "out/notes.txt"), ("evidence", "pin", "--check")),
     "evidence verify": (("evidence", "verify"),),

@@ -253,7 +253,7 @@ def test_tightening_is_silent(base: str, proposed: str) -> None:
     assert told(base, proposed) == []
 
 
-ENTRIES = ("pipelines", "severity", "ignore", "signatures")  # which are compared entry by entry
+ENTRIES = ("pipelines", "severity", "ignore", "signatures", "extends", "may-loosen")  # compared entry by entry
 KEYS = {((name, *path) if name else path): one for name, table in declared().items() for path, one in every(table)}
 
 

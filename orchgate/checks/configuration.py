@@ -7,8 +7,9 @@ import os
 from orchgate.config.entries import SHIPPED
 from orchgate.config.faults import ConfigFault, as_toml, dotted
 from orchgate.config.kinds import nearest
+from orchgate.config.load import EXTENDS
 from orchgate.config.source import FILE, PYPROJECT, Places
-from orchgate.gate.suppressions import KNOWN, faults_of
+from orchgate.gate.suppressions import KNOWN, every_rule, faults_of
 from orchgate.lib.text import clip, counted, is_like
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Check, Finding, Location, Outcome, Rule, RunOrder, Severity, Trouble
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from orchgate.config.faults import At
     from orchgate.config.loosening import Loosening
     from orchgate.config.settings import Config
+    from orchgate.config.shared.policy import Exceeded
     from orchgate.gate.context import CheckEngine, Context
     from orchgate.model import CheckResult
 
@@ -38,7 +40,10 @@ RULES = (
         "that the base's configuration refuses. A pure move between orchgate.toml and pyproject.toml loosens "
         "nothing. A change that adds to the findings which .orchgate/known.json accepts is reported, too: as an error "
         "where the change itself brings them. So is one that lets "
-        "more keys sign (.orchgate/allowed_signers), or takes back that one is revoked (.orchgate/revoked_keys).",
+        "more keys sign (.orchgate/allowed_signers), or takes back that one is revoked (.orchgate/revoked_keys). What "
+        "is looser than a configuration that this one `extends` is an error "
+        "in the change that loosens it and in a check of the whole tree, unless a shared configuration has the key in "
+        "`may-loosen`; in a change that only began to extend it, a warning.",
         why="A budget that can be raised in the same change that exceeds it is not a budget.",
         bad="one change with `max-lines = 5000` and 4,200 lines of code",
         good="first a separate change that raises the limit and says why; once it has landed, the code",
@@ -83,15 +88,24 @@ def run(ctx: Context) -> Outcome:
     unread = (*((_unread(ctx),) if ctx.unread else ()), *_known_anew(ctx), *_signers_anew(ctx))
     twice = ((_SHADOWED,) if ctx.proposed.shadowed else ()) + _old_names(ctx) + _in_vain(ctx)
     if ctx.accepted is None:
-        return Outcome((*unread, *twice), {"configuration changes": len(unread)})
+        shared = _looser_than_shared(ctx, ())
+        number = len(ctx.proposed.source.shared) if ctx.scope.whole_tree else 0
+        counts = {"configuration changes": len(unread), **({"shared configurations": number} if number else {})}
+        return Outcome((*unread, *(one for _, one in shared), *twice), counts)
     from orchgate.config.loosening import loosened
 
-    found = loosened(ctx.accepted, ctx.proposed, _engine(ctx).rules())
-    findings = tuple(one for loosening in found if not _first(ctx, loosening, one := _finding(ctx, loosening)))
-    facts = {"loosened": [one.key for one in found]}
-    return Outcome(
-        (*unread, *findings, *twice), {"configuration changes": 1}, facts, tuple(_unknown(ctx, found, bool(unread)))
+    found = loosened(ctx.accepted, ctx.proposed, every_rule())
+    shared = _looser_than_shared(ctx, found)
+    refused = {key for key, one in shared if one.severity is Severity.ERROR}
+    findings = tuple(
+        one
+        for loosening in found
+        if not _first(ctx, loosening, one := _finding(ctx, loosening))
+        if one.severity is Severity.ERROR or loosening.key not in refused
     )
+    facts = {"loosened": [one.key for one in found]}
+    every = (*unread, *findings, *(one for _, one in shared), *twice)
+    return Outcome(every, {"configuration changes": 1}, facts, tuple(_unknown(ctx, found, bool(unread))))
 
 
 _SHADOWED = Finding(
@@ -100,6 +114,7 @@ _SHADOWED = Finding(
     f"[tool.orchgate] is ignored because there is also {FILE}",
     f"move its settings to {FILE} and delete the table",
 )
+ADOPTED = "a check of the whole tree refuses it, until it is as strict or a shared file has it in `may-loosen`"
 APART = "land the configuration first, in a separate change"
 
 
@@ -133,15 +148,50 @@ def _finding(ctx: Context, loosening: Loosening) -> Finding:
         message += f", and this change also contains what the old value refuses ({', '.join(refused)})"
         return Finding("CFG001", place, message, APART, Severity.ERROR)
     judged = "at both the old and the new paths" if loosening.moves else "by the old value"
-    listed = ("settings that may be looser", loosening.key)  # a profile alone changes twenty
+    # A profile alone changes twenty; what is not extended any more is said by itself.
+    listed = () if loosening.at[0] == EXTENDS else ("settings that may be looser", loosening.key)
     return Finding("CFG001", place, message, f"this change is judged {judged}", listed=listed)
+
+
+def _looser_than_shared(ctx: Context, found: Collection[Loosening]) -> tuple[tuple[str, Finding], ...]:
+    """What is looser than what is shared, by key: of the whole tree all of it, of a change what it brings.
+
+    Where the change only began to be held to something, and loosens nothing itself, that is a warning: whoever adopts
+    a policy decides then what becomes of each.
+    """
+    looked_at = ctx.scope.whole_tree or ctx.accepted is not None or ctx.scope.base is None or ctx.unread
+    if not ctx.proposed.source.shared or not looked_at:
+        return ()
+    from orchgate.config.shared.policy import exceeded, unknown_allowances
+
+    rules, loosened = every_rule(), {one.key for one in found}
+    before = None if ctx.scope.whole_tree else ctx.accepted
+    had = {one.message for one in exceeded(before, rules)} if before else set()
+    findings = []
+    # What the base's shared files allow counts for what this change loosens: not what it allows itself.
+    allowed = before.top.may_loosen if before and before.source.shared else None
+    now = {one.loosening.key for one in exceeded(ctx.proposed, rules)}
+    for one in exceeded(ctx.proposed, rules, allowed):
+        key = one.loosening.key
+        if before is None or key in loosened:
+            hint = "only a shared file can allow it, by `may-loosen`" if key in now else APART
+            findings.append((key, _held_to(ctx, one, Severity.ERROR, hint)))
+        elif key in now and one.message not in had:
+            findings.append((key, _held_to(ctx, one, Severity.WARNING, ADOPTED)))
+    in_vain = (Finding("CFG004", _location(ctx, one.at), one.message) for one in unknown_allowances(ctx.proposed))
+    return (*findings, *(("", one) for one in in_vain))
+
+
+def _held_to(ctx: Context, one: Exceeded, weight: Severity, hint: str) -> Finding:
+    return Finding("CFG001", _location(ctx, one.loosening.at), one.message, hint, weight)
 
 
 def _is_alone(ctx: Context) -> bool:
     """Whether the change is one of the configuration, and of nothing else."""
     from orchgate.config.loosening import only_configuration
 
-    return only_configuration(ctx.scope, ctx.base, ctx.snapshot, ctx.proposed.source.files)
+    files = (*ctx.proposed.source.files, *(ctx.accepted.source.files if ctx.accepted else ()))
+    return only_configuration(ctx.scope, ctx.base, ctx.snapshot, files)
 
 
 def _refused(ctx: Context, rules: Collection[str]) -> list[str]:
@@ -239,11 +289,11 @@ def _unknown(ctx: Context, found: tuple[Loosening, ...], unread: bool) -> Iterat
 def _location(ctx: Context, at: At) -> Location:
     """Where the proposed configuration sets a key."""
     source = ctx.proposed.source
-    line, column = Places(source).of(at) if source.text else (0, 0)
+    file, line, column = Places(source).whole(at) if source.text else ("", 0, 0)
     if not line:  # the key went back to its default, perhaps with the file
         touched = {name for change in ctx.scope.changes for name in (change.path, change.old_path)}
         return Location(source.file or (FILE if FILE in touched else PYPROJECT))
-    return Location(source.file, line, column)
+    return Location(file, line, column)
 
 
 def _old_names(ctx: Context) -> tuple[Finding, ...]:
@@ -252,13 +302,13 @@ def _old_names(ctx: Context) -> tuple[Finding, ...]:
     if not renamed:
         return ()
     places = Places(source)
-    found = ((places.of(old, key=True), old, new) for old, new in renamed)
+    found = ((places.whole(old, key=True), old, new) for old, new in renamed)
     return tuple(
         Finding(
             "CFG003",
-            Location(source.file, *place),
+            Location(*place),
             f"{dotted(old)} is called {dotted(new)} now",
-            "orchgate config migrate",
+            "orchgate config migrate" if place[0] == source.file else "rename it there, then pin the new file",
         )
         for place, old, new in sorted(found, key=lambda one: one[0])
     )
@@ -273,7 +323,7 @@ def _in_vain(ctx: Context) -> tuple[Finding, ...]:
     faults = (*_missing_folders(ctx), *_missing_pipelines(ctx), *(_missing_branch(ctx) if touched else ()))
     places = Places(source)
     return tuple(
-        Finding("CFG004", Location(source.file, *places.of(one.at)), f"{dotted(one.at)}: {one.message}", one.hint)
+        Finding("CFG004", Location(*places.whole(one.at)), f"{dotted(one.at)}: {one.message}", one.hint)
         for one in faults
     )
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from orchgate.config.faults import At
+    from orchgate.errors import ConfigError
     from orchgate.git.snapshot import Snapshot
 
     More = Callable[[Config, Reading], None]
@@ -24,6 +25,7 @@ PIPELINES: At = ("pipelines",)
 MEASURED: At = ("performance", "pipeline")
 INCONCLUSIVE = ("performance", "inconclusive")  # was what the severity of PRF004 says
 PRF004 = "PRF004"
+EXTENDS = "extends"
 JOINED: tuple[At, ...] = (("ignore",), ("severity", PRF004))  # where the old name and the new one go together
 
 
@@ -43,7 +45,17 @@ def load(snapshot: Snapshot, file: str = "", more: More | None = None) -> Config
 
     `file` is where it stands, if not in one of the usual files; `more` looks for faults that are seen from above.
     """
-    return build(find(snapshot, file), more, exact=True)
+    return build(source_of(snapshot, file), more, exact=True)
+
+
+def source_of(snapshot: Snapshot, file: str = "") -> Source:
+    """The raw configuration of a tree, with those that it extends. Raises ConfigError."""
+    source = find(snapshot, file)
+    if not source.table.get(EXTENDS):
+        return source
+    from orchgate.config.shared.layers import layered
+
+    return layered(source, snapshot)
 
 
 def load_outside(path: str, more: More | None = None) -> Config:
@@ -56,6 +68,19 @@ def load_work_tree(root: str) -> Config:
     from orchgate.git.snapshot import WorkTree
 
     return load(WorkTree(root))
+
+
+def floor(source: Source) -> Config | None:
+    """What the shared files alone say, under the profile that is in force; None where none is extended.
+
+    Raises ConfigError.
+    """
+    if not source.shared:
+        return None
+    from orchgate.config.shared.layers import over
+
+    profile = {"profile": source.table["profile"]} if "profile" in source.table else {}
+    return build(over(source.shared, Source(source.file, profile)))
 
 
 def build(source: Source, more: More | None = None, *, exact: bool = False) -> Config:
@@ -74,7 +99,12 @@ def build(source: Source, more: More | None = None, *, exact: bool = False) -> C
 
 def _version(source: Source) -> None:
     """Another version's configuration may hold anything: nothing else is said about it."""
-    wanted = source.table.get("required-version")
+    for _, one in source.shared:
+        _version(one)
+    table = source.table if source.own is None else source.own
+    if table.get(EXTENDS) and not source.shared:
+        raise _not_in_a_tree(source)
+    wanted = table.get("required-version")
     if not isinstance(wanted, str) or not wanted:
         return
     from orchgate import __version__
@@ -88,6 +118,12 @@ def _version(source: Source) -> None:
         message = f"asks for orchgate {wanted}, and this is {__version__}"
         reading.faults.append(ConfigFault(("required-version",), message, "install a version that it admits"))
         raise error_of(source, reading.faults)
+
+
+def _not_in_a_tree(source: Source) -> ConfigError:
+    reading = Reading()
+    reading.wrong((EXTENDS,), "only the configuration of the tree that is judged can extend another", of_key=True)
+    return error_of(source, reading.faults)
 
 
 def _read(source: Source, reading: Reading) -> Config:
@@ -113,6 +149,10 @@ def _read(source: Source, reading: Reading) -> Config:
             assert isinstance(preset, dict)
             origins.update((f"{name}.{key}", layers.profile) for key in preset if name != "severity")
     of_checks = Tables(_of_checks(own, layers), presets, layers.common)
+    if source.shared:
+        from orchgate.config.shared.layers import tell_apart
+
+        tell_apart(origins, source, moved)
     return Config(top, **values, tables=of_checks, origins=origins, source=source)
 
 
@@ -257,6 +297,10 @@ def _cross_check(config: Config, reading: Reading) -> None:
                 reading.wrong(where, f"pipeline {as_toml(name)} calls itself")
     if config.signatures.required and not reading.within(("signatures",)):
         _roles(config, reading)
+    if config.source.shared:
+        from orchgate.config.shared.layers import keep_weight
+
+        keep_weight(config.source, reading)
 
 
 def _roles(config: Config, reading: Reading) -> None:

@@ -9,9 +9,10 @@ from orchgate.config.entries import SHIPPED, STAGE_TASTE, MetricSettings
 from orchgate.config.faults import as_toml, clipped, dotted, toml
 from orchgate.config.keys import CHANGE, MORE, ONCE_SET, Key, Looser, Nested, Role, every, fields, of_check
 from orchgate.config.kinds import Globs, ReplayPolicy
-from orchgate.config.load import Limits, build, declared
+from orchgate.config.load import EXTENDS, Limits, build, declared, floor, source_of
 from orchgate.config.settings import SECTIONS, Top, family
-from orchgate.config.source import FILE, NOTHING, PYPROJECT, NoConfiguration, find, project_of
+from orchgate.config.shared.layers import MAY_LOOSEN, SHARED
+from orchgate.config.source import FILE, NOTHING, PYPROJECT, NoConfiguration, project_of
 from orchgate.errors import ConfigError
 from orchgate.lib.text import covers_pattern
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
     Rules = Mapping[str, tuple[str, Rule]]
 
-APART = ("pipelines", "severity", "ignore", "signatures.roles", "signatures.required")  # compared entry by entry
+# Which are compared entry by entry.
+APART = ("pipelines", "severity", "ignore", "signatures.roles", "signatures.required", EXTENDS, MAY_LOOSEN)
 _WEIGHT = {"off": 0, "note": 1, "warning": 2, "error": 3}
 
 
@@ -51,13 +53,53 @@ class Loosening(NamedTuple):
 
 def loosened(base: Config, proposed: Config, rules: Rules) -> tuple[Loosening, ...]:
     """Every key that the proposed configuration loosens, in the order of the tables; `rules` are all there are."""
-    return (
-        *_keys(base, proposed),
-        *_pipelines(base, proposed),
-        *_severities(base, proposed, rules),
-        *_ignores(base, proposed),
-        *_signatures(base.signatures, proposed.signatures),
-    )
+    found = tuple(between(base, proposed, rules))
+    return (*found, *_shared(base, proposed, rules, {one.key for one in found}))
+
+
+def between(base: Config, proposed: Config, rules: Rules) -> Iterator[Loosening]:
+    """As `loosened`, of the values alone, whatever asks for them."""
+    yield from _keys(base, proposed)
+    yield from _pipelines(base, proposed)
+    yield from _severities(base, proposed, rules)
+    yield from _ignores(base, proposed)
+    yield from _signatures(base.signatures, proposed.signatures)
+
+
+def _shared(base: Config, proposed: Config, rules: Rules, known: Collection[str]) -> Iterator[Loosening]:
+    """What shared files asked for and do no longer, though nothing of it counts yet; `known` are keys that are said."""
+    before, after = floor(base.source), floor(proposed.source)
+    if before is None:
+        return
+    names, left = ([name for name, _ in one.source.shared] for one in (base, proposed))
+    if gone := tuple(name for name in names if name not in left):
+        yield Loosening((EXTENDS,), f"is looser: drops {_shown(gone)}", ())
+    if after is None:
+        return
+    ruled = shared_keys(before)
+    if more := tuple(name for name in proposed.top.may_loosen if name not in base.top.may_loosen):
+        yield Loosening((MAY_LOOSEN,), f"is looser: adds {_shown(more)}", ())
+    looser = [one for one in between(before, after, rules) if one.key not in known and one.key in ruled]
+    unsaid = ruled - shared_keys(after) - {one.key for one in looser} - {*known}
+    said = [f"{one.key} {one.what}" for one in looser] + [f"{key} is not set any more" for key in sorted(unsaid)]
+    if said and not gone:
+        yield Loosening((EXTENDS,), f"asks for less: {'; '.join(said[:3])}{_and_more(said)}", ())
+
+
+def _and_more(listed: list[str]) -> str:
+    return f" and {len(listed) - 3} more" if listed[3:] else ""
+
+
+def shared_keys(least: Config) -> set[str]:
+    """The keys that shared files set, of what they say alone; of pipelines and severities by their names."""
+    found = {key for key, origin in least.origins.items() if origin.startswith(SHARED)}
+    for _, one in least.source.shared:
+        for table in ("pipelines", "severity"):
+            named = one.table.get(table)
+            folded = {str(name).upper() for name in named} if isinstance(named, dict) else ()
+            values = least.pipelines if table == "pipelines" else least.top.severity
+            found.update(dotted((table, name)) for name in values if name.upper() in folded)
+    return found
 
 
 def sections(config: Config) -> Iterator[tuple[str, Any, Any]]:
@@ -290,7 +332,7 @@ def limits(proposed: Config, scope: Scope, base: Snapshot, snapshot: Snapshot) -
     unread = ""
     named = proposed.source.file if proposed.source.named else ""
     try:
-        accepted = build(find(base, named))
+        accepted = build(source_of(base, named))
     except NoConfiguration:
         accepted = build(NOTHING)
     except ConfigError as error:

@@ -28,10 +28,12 @@ from orchgate.config.names import (
     BRANCHES,
     DOCUMENT_PLACES,
     FILE_IN_TREE,
+    KEY_NAMES,
     REPOSITORY,
     REQUIRED_RUNS,
     ROLES,
     ROOTS,
+    SHARED_FILES,
     SIGNED_RUNS,
     Command,
     Versions,
@@ -69,6 +71,21 @@ class Top(NamedTuple):
         REFUSED,
         CHANGE,
         governs=("DOC", "EVD", "SPC", "VER"),
+    )
+    extends: tuple[str, ...] = key(
+        SHARED_FILES,
+        (),
+        "shared configurations that this one starts from, each as `PATH#sha256=DIGEST` or `https://…#sha256=DIGEST`; a "
+        "later one counts before an earlier one, and what is set here before all",
+        REFUSED,
+        FEWER,
+    )
+    may_loosen: tuple[str, ...] = key(
+        KEY_NAMES,
+        (),
+        "in a shared configuration: keys, or tables, that those who extend it may set looser than it has them",
+        REFUSED,
+        MORE,
     )
     required_version: str = key(
         Versions(), "", 'versions of orchgate that may read this, such as ">=0.2"; any other ends in exit code 2', TASTE

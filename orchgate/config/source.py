@@ -113,7 +113,8 @@ class Source(NamedTuple):
     """Where a configuration was found: the file ("" when there is none), its table and its text.
 
     `below` is the path of the table in the file. `shadowed` says that there is another one, which does not count, and
-    `named` that somebody named the file, so that the usual ones do not count.
+    `named` that somebody named the file, so that the usual ones do not count. `shared` are the files that it extends,
+    by what they are called; then `table` is what all of them say together, and `own` what this file says.
     """
 
     file: str
@@ -122,11 +123,13 @@ class Source(NamedTuple):
     below: tuple[str, ...] = ()
     shadowed: bool = False
     named: bool = False
+    shared: tuple[tuple[str, Source], ...] = ()
+    own: Mapping[str, object] | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
-        """The files of a tree that may hold the configuration."""
-        return (self.file,) if self.named else (FILE, PYPROJECT)
+        """The files of a tree that may hold the configuration, and those that it extends."""
+        return (*((self.file,) if self.named else (FILE, PYPROJECT)), *(one.file for _, one in self.shared))
 
 
 NOTHING = Source("", {})
@@ -168,7 +171,7 @@ def unread_edit(judging: Source, root: str) -> str:
         here = NOTHING
     except ConfigError as error:
         return f"the configuration of the work tree is not the one that judges, and cannot be read: {error.message}"
-    if here.text == judging.text or here.table == judging.table:
+    if here.text == judging.text or here.table == (judging.table if judging.own is None else judging.own):
         return ""
     return f"{here.file or file} of the work tree differs from the one that judges; stage it for the next commit"
 
@@ -249,6 +252,8 @@ class Places:
     def __init__(self, source: Source) -> None:
         from orchgate.config.positions import spans
 
+        self.source = source
+        self._shared = [Places(one) for _, one in reversed(source.shared)]
         self._below = source.below
         self._spans = spans(source.text) if source.text else {}
         self._starts = [match.end() for match in re.finditer("\n", source.text)]
@@ -264,16 +269,51 @@ class Places:
         line = bisect_right(self._starts, offset)
         return line + 1, offset - (self._starts[line - 1] if line else 0) + 1
 
+    def offset(self, at: At) -> int:
+        """Where a value starts in the text; -1 where nobody knows."""
+        span = self._spans.get((*self._below, *at))
+        return -1 if span is None else span.value
+
+    def has(self, at: At) -> bool:
+        """Whether it stands in this file."""
+        return (*self._below, *at) in self._spans
+
+    def whole(self, at: At, *, key: bool = False) -> tuple[str, int, int]:
+        """The file of a value with its place: that of a shared one, where this one says nothing of it."""
+        setter, own_at = (self, at) if at[:1] == ("extends",) else self._setter(at)
+        return (setter.source.file, *setter.of(own_at, key=key))
+
+    def _setter(self, at: At) -> tuple[Places, At]:
+        """The places of the file that sets something, and its path there."""
+        if at[:1] == ("ignore",) and len(at) > 1:  # which are those of all files, one after the other
+            return self._of_ignore(int(at[1]), at)
+        for depth in range(len(at), 0, -1):
+            for one in (self, *self._shared):
+                if one.has(at[:depth]):
+                    return one, at
+        return self, at
+
+    def _of_ignore(self, index: int, at: At) -> tuple[Places, At]:
+        for one in (self, *self._shared):
+            source = one.source
+            listed = (source.table if source.own is None else source.own).get("ignore")
+            number = len(listed) if isinstance(listed, list) else 0
+            if index < number:
+                return one, (at[0], index, *at[2:])
+            index -= number
+        return self, at
+
 
 def error_of(source: Source, faults: Iterable[ConfigFault]) -> ConfigError:
     """One error that says all that is wrong, in the order of the file, each with its place."""
     places = Places(source)
     found = []
     for number, fault in enumerate(faults):
-        line, column = places.of(fault.at, key=fault.of_key)
-        where = f"{source.file}:{line}:{column}: " if line else f"{source.file}: " if source.text else ""
-        found.append((line, column, number, f"{where}{dotted(fault.at)}: {fault.message}", fault.hint))
-    listed = [(text, hint, (source.file, line, column)) for line, column, _, text, hint in sorted(found)]
+        file, line, column = places.whole(fault.at, key=fault.of_key)
+        where = f"{file}:{line}:{column}: " if line else f"{file}: " if source.text else ""
+        text = f"{where}{dotted(fault.at)}: {fault.message}"
+        found.append((file != source.file, file, line, column, number, text, fault.hint))
+    listed = [(text, hint, (file, line, column)) for _, file, line, column, _, text, hint in sorted(found)]
     (message, hint, place), *others = listed
     if len(others) >= MOST:
         others[MOST - 1 :] = [(f"and {len(others) - MOST + 1} more errors", "", (source.file, 0, 0))]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orchgate.git.objects import Patch
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
-    from orchgate.model import Change, CheckResult, Rule, Scope
+    from orchgate.model import Change, CheckResult, Scope
     from orchgate.packets.catalog import Packets
     from orchgate.packets.layout import Layout
 
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 
         def results_before(self, rules: Collection[str]) -> tuple[CheckResult, ...]:
             """What the checks with rules of these ids or families say of the change by the base's configuration."""
-
-        def rules(self) -> Mapping[str, tuple[str, Rule]]:
-            """Every rule by id, with the check that reports it."""
 
         def hold(self) -> str:
             """Reports what is known before something is measured. Says why it is not to be measured, "" where it is."""

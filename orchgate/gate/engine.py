@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from orchgate.gate.suppressions import Suppression
     from orchgate.git.message_hook import MessageHook
     from orchgate.markdown.document import Document
-    from orchgate.model import Check, Rule
+    from orchgate.model import Check
 
 
 OFF = "off"
@@ -278,11 +278,6 @@ class CheckRun:
 
     def _weight(self, severity: Severity, rule: str) -> Verdict:
         return self._rules[rule].refuses if severity is Severity.ERROR else _WEIGHT[severity]
-
-    def rules(self) -> Mapping[str, tuple[str, Rule]]:
-        """Every rule by id, with the check that reports it."""
-        found = {rule.id: (check.id, rule) for check in self._available.values() for rule in check.rules}
-        return {**{rule.id: ("suppressions", rule) for rule in suppressions.RULES}, **found}
 
     def _stamp(self, check: str, finding: Finding) -> Diagnostic:
         usual, configured = self._usual_and_configured(check, finding.rule)

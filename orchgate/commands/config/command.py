@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
+from orchgate.commands.config.plain import plain
 from orchgate.commands.shared import command_line, options
 from orchgate.config.faults import as_toml, dotted
 from orchgate.config.keys import CHANGE, FEWER, MORE, ONCE_SET, Key, every, name_of
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from orchgate.config.faults import At
     from orchgate.config.settings import Config
     from orchgate.config.source import Source
+    from orchgate.git.repository import Repository
 
-SUMMARY = "show the configuration in force, list all keys, or rename old ones"
+SUMMARY = "show the configuration in force, list all keys, rename old ones, or bring shared ones"
 ABOUT = "Works on orchgate.toml, or [tool.orchgate] in pyproject.toml; each VERB has a --help of its own."
 EXAMPLES = ("orchgate config show", "orchgate config keys diff-budget", "orchgate config migrate --dry-run")
-EXIT_CODES = {1: "`migrate --check` would change something"}
+EXIT_CODES = {1: "`migrate --check` would change something; what `update` found is not what is pinned"}
 VERSION = 1
 
 
@@ -38,6 +40,14 @@ def _migrating(parser: argparse.ArgumentParser) -> None:
     what = "change nothing, and exit with 1 if something would change"
     parser.add_argument("--check", action="store_true", help=what)
     options.output_format(parser, "config-migration")
+
+
+def _updating(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--accept", action="store_true", help="pin what is there now, and say what that changes")
+    parser.add_argument("--dry-run", action="store_true", help="say what would change, and change nothing")
+    what = "change nothing, and exit with 1 if something is not what is pinned, or is not here"
+    parser.add_argument("--check", action="store_true", help=what)
+    options.output_format(parser, "config-update")
 
 
 def _listing(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +74,12 @@ VERBS = {
         ("orchgate config migrate --dry-run", "orchgate config migrate --check"),
         _migrating,
     ),
+    "update": command_line.Verb(
+        "bring the shared configurations that this one extends, or pin them anew",
+        "Without options, fetches what is not here yet and has to be what is pinned. No check asks another machine.",
+        ("orchgate config update", "orchgate config update --accept", "orchgate config update --check"),
+        _updating,
+    ),
     "reference": command_line.Verb(
         "print the page of the documentation about all keys",
         "Written as Markdown to standard output.",
@@ -84,6 +100,8 @@ def run(args: argparse.Namespace) -> Verdict | int:
             return _keys(args.table, args.output_format)
         case "migrate":
             return _migrate(args.output_format, dry_run=args.dry_run, check=args.check)
+        case "update":
+            return _update(args.output_format, accept=args.accept, dry_run=args.dry_run, check=args.check)
         case _:
             sys.stdout.write(reference_page())
             return Verdict.PASS
@@ -144,17 +162,7 @@ def _values(config: Config) -> Iterator[tuple[str, object]]:
     from orchgate.config.loosening import table_of
 
     for key, value in table_of(config).items():
-        yield key, {"value": _plain(value), "origin": config.origin(key)}
-
-
-def _plain(value: object) -> object:
-    """A value as JSON has it; a table without what is not set in it."""
-    if hasattr(value, "_asdict"):
-        found = {name.replace("_", "-"): one for name, one in value._asdict().items() if one not in (None, "", (), {})}
-        return _plain(found)
-    if isinstance(value, dict):
-        return {str(name): _plain(one) for name, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, tuple) else value
+        yield key, {"value": plain(value), "origin": config.origin(key)}
 
 
 def _keys(table: str | None, output: str) -> Verdict:
@@ -178,7 +186,7 @@ def _keys(table: str | None, output: str) -> Verdict:
 def _key_json(path: At, one: Key) -> dict[str, object]:
     return {
         "key": dotted(path),
-        "default": _plain(one.default),
+        "default": plain(one.default),
         "description": one.help,
         "loosened_by": _LOOSER.get(one.looser),
         "is_extendable": one.extendable,
@@ -190,18 +198,51 @@ def _migrate(output: str, *, dry_run: bool, check: bool) -> Verdict:
     from orchgate.gate import session
 
     with session.opened() as repository:
-        root = repository.root
-    if not root:
-        raise UsageError("a bare repository has no file to rewrite", "run it in a clone")
+        root = _root(repository)
     found = _migration(root)
     writes = bool(found.renamed) and not (dry_run or check)
     if writes:
-        _write(root, found.source, found.text)
+        from orchgate.commands.config.update import write_configuration
+
+        write_configuration(root, found.source.file, found.text)
     if output == "json":
         _print_migration(found, written=writes)
     else:
         sys.stdout.writelines(line + "\n" for line in _migration_lines(found, written=writes))
     return Verdict.FAIL if check and found.renamed else Verdict.PASS
+
+
+def _update(output: str, *, accept: bool, dry_run: bool, check: bool) -> Verdict:
+    if accept and check:
+        raise UsageError("--accept and --check exclude each other", "--accept --dry-run says what would change")
+    from orchgate.commands.config import update
+    from orchgate.commands.config.fetched import fetch
+    from orchgate.config.shared.layers import ACCEPT
+    from orchgate.gate import session
+
+    with session.opened() as repository:
+        root = _root(repository)
+        committed = repository.looked_up(repository.head) if repository.head else None
+        found = update.looked_at(root, fetch, accept=accept, everything=check, committed=committed)
+    writes = not (dry_run or check)
+    if writes:
+        update.write(root, found)
+    if output == "json":
+        from orchgate.outputs._document import headed, write
+
+        write(headed("config-update", update.facts(found, written=writes), VERSION), sys.stdout)
+    else:
+        sys.stdout.writelines(escape(line) + "\n" for line in update.lines(found, written=writes))
+        if found.is_behind and not accept:
+            sys.stdout.write(f"hint: {ACCEPT}\n")
+    behind = found.is_behind and not accept
+    return Verdict.FAIL if behind or (check and found.writes) else Verdict.PASS
+
+
+def _root(repository: Repository) -> str:
+    if not repository.root:
+        raise UsageError("a bare repository has no file to rewrite", "run it in a clone")
+    return repository.root
 
 
 class _Migration(NamedTuple):
@@ -217,7 +258,7 @@ def _migration(root: str) -> _Migration:
     from orchgate.config.source import Places, find
     from orchgate.git.snapshot import WorkTree
 
-    source = find(WorkTree(root))
+    source = find(WorkTree(root))  # without what it extends: that is rewritten where it is shared
     if not (renamed := build(source).renamed):
         return _Migration(source, source.text, ())
     from orchgate.config.migrate import migrated
@@ -254,16 +295,6 @@ def _print_migration(found: _Migration, *, written: bool) -> None:
     ]
     facts = {"path": found.source.file or None, "renamed": names, "written": written, "diff": list(_difference(found))}
     write(headed("config-migration", facts, VERSION), sys.stdout)
-
-
-def _write(root: str, source: Source, text: str) -> None:
-    from orchgate.lib import files
-
-    path = os.path.join(root, source.file)
-    if os.path.islink(path):
-        raise UsageError(f"{source.file} is a symbolic link", "put the file itself there")
-    mark = b"\xef\xbb\xbf" if files.read(path, 3 + len(source.text.encode())).startswith(b"\xef\xbb\xbf") else b""
-    files.replace(path, mark + text.encode(), executable=False)
 
 
 INTRODUCTION = """\

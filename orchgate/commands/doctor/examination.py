@@ -219,6 +219,9 @@ def _configuration(repository: Repository) -> Iterator[Fact]:
         yield advice("configuration", "none: every check goes by its defaults", "orchgate init --dry-run")
     else:
         yield ok("configuration", f"{source.file}, as it is staged")
+    if source.shared:
+        what = f"extends {counted(len(source.shared), 'shared configuration')}, as pinned"
+        yield ok("configuration", f"{what}; `orchgate config update --check` asks whether there are newer ones")
     if repository.root and (edit := unread_edit(source, repository.root)):
         yield advice("configuration", edit, f"git add {source.file or 'orchgate.toml'}")
     yield from _speed(ctx)
