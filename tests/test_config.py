@@ -693,7 +693,7 @@ BEYOND_SCHEMA = (
     "need each other",
     "calls itself",
     "a kind",
-    "there is no role",
+    "signatures.",
     "required-version",
     "got 2.0",
 )

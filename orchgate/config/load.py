@@ -6,7 +6,7 @@ from orchgate.config import keys, profiles
 from orchgate.config.entries import OLD_IGNORES
 from orchgate.config.faults import Reading, as_toml
 from orchgate.config.keys import EXTEND, Layers, Moved, Tables, every, fields
-from orchgate.config.kinds import Choice, nearest
+from orchgate.config.kinds import Choice
 from orchgate.config.settings import SECTIONS, Config, Ignore, Top
 from orchgate.config.source import Source, error_of, find, outside
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
@@ -295,19 +295,16 @@ def _cross_check(config: Config, reading: Reading) -> None:
             if stage.pipeline == name:
                 where: At = ("pipelines", name, "stages", number, "pipeline")
                 reading.wrong(where, f"pipeline {as_toml(name)} calls itself")
-    if config.signatures.required and not reading.within(("signatures",)):
-        _roles(config, reading)
+    if config.signatures.required or config.signatures.roles:
+        _check_signatures(config, reading)
     if config.source.shared:
         from orchgate.config.shared.layers import keep_weight
 
         keep_weight(config.source, reading)
 
 
-def _roles(config: Config, reading: Reading) -> None:
-    """Each role that must sign is one that somebody has."""
-    roles = config.signatures.roles
-    for index, kind in enumerate(config.signatures.required):
-        role = kind.rpartition(":")[2]
-        if role not in roles:
-            hint = nearest(role, sorted(roles)) or f'[signatures.roles] says who has it: {role} = ["name@example.org"]'
-            reading.wrong(("signatures", "required", index), f"there is no role {as_toml(role)}", hint)
+def _check_signatures(config: Config, reading: Reading) -> None:
+    if not reading.within(("signatures",)):
+        from orchgate.config import signing
+
+        signing.check(config.signatures, reading)

@@ -14,7 +14,6 @@ from orchgate.config.settings import SECTIONS, Top, family
 from orchgate.config.shared.layers import MAY_LOOSEN, SHARED
 from orchgate.config.source import FILE, NOTHING, PYPROJECT, NoConfiguration, project_of
 from orchgate.errors import ConfigError
-from orchgate.lib.text import covers_pattern
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -281,25 +280,10 @@ def _ignores(base: Config, proposed: Config) -> Iterator[Loosening]:
 
 
 def _signatures(base: Signatures, proposed: Signatures) -> Iterator[Loosening]:
-    """Runs that need not be signed any more, and signers that more roles have: only of roles that somebody asks for."""
-    declared = fields(type(base))["required"]
-    assert isinstance(declared, Key)
-    gone = tuple(kind for kind in base.required if not any(_stands_for(one, kind) for one in proposed.required))
-    if gone:
-        yield Loosening(("signatures", "required"), f"is looser: drops {_shown(gone)}", declared.governs)
-    for role in dict.fromkeys(kind.rpartition(":")[2] for kind in base.required):
-        old = base.roles.get(role, ())
-        new = tuple(
-            one for one in proposed.roles.get(role, ()) if not any(covers_pattern(pattern, one) for pattern in old)
-        )
-        if new:
-            yield Loosening(("signatures", "roles", role), f"is looser: adds {_shown(new)}", declared.governs)
+    if base.required and base != proposed:
+        from orchgate.config import signing
 
-
-def _stands_for(kind: str, old: str) -> bool:
-    """Whether a kind of run with its role asks for all that another one asked for."""
-    (pattern, _, role), (wanted, _, same) = kind.rpartition(":"), old.rpartition(":")
-    return role == same and covers_pattern(pattern, wanted)
+        yield from (Loosening(at, what, signing.GOVERNS) for at, what in signing.loosened(base, proposed))
 
 
 def _units(paths: tuple[str, ...]) -> Iterable[tuple[str, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchgate.config.faults import INVALID, as_toml
-from orchgate.config.kinds import Globs, ListOf, MapOf, OrNone, PathOrGlob, Text, Word, nearest
+from orchgate.config.kinds import Globs, ListOf, OrNone, PathOrGlob, Text, Word, nearest
 from orchgate.lib.paths import git_name
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
@@ -124,42 +124,6 @@ class RequiredRun:
 
     def schema(self) -> dict[str, object]:
         return {"type": "string", "pattern": "^[^:]+(:(before|after))?$"}
-
-
-class SignedRun:
-    """A kind of run and the role that signs it: a pipeline, in which `*` stands for any text, and a role."""
-
-    def read(self, value: object, at: At, reading: Reading) -> object:
-        if not isinstance(value, str):
-            return reading.expected(at, "a string", value)
-        pipeline, _, role = value.rpartition(":")
-        if not pipeline or not role or not value.isprintable():
-            hint = f'write "*:{value}" for runs of every pipeline' if value.isalnum() else ""
-            return reading.expected(at, 'a pipeline and a role, such as "implementation-gate:ci"', value, hint)
-        return value
-
-    def schema(self) -> dict[str, object]:
-        return {"type": "string", "pattern": "^.+:[^:]+$"}
-
-
-class Principals:
-    """Whose signatures count for a role: names of signers, in which `*` and `?` stand for others."""
-
-    def read(self, value: object, at: At, reading: Reading) -> object:
-        found = ListOf(Text()).read(value, at, reading)
-        if not isinstance(found, tuple):
-            return found
-        if not found:
-            return reading.wrong(at, "expected at least one signer", "a role that nobody has signs nothing")
-        for index, one in enumerate(found):
-            odd = not str(one).isprintable() or not {" ", ",", '"', "#"}.isdisjoint(str(one))
-            if not one or odd or str(one).startswith("!"):
-                return reading.expected((*at, index), "a signer as .orchgate/allowed_signers calls it", one)
-        return found
-
-    def schema(self) -> dict[str, object]:
-        one = {"type": "string", "pattern": '^[^!\\s,"#][^\\s,"#]*$'}
-        return {"type": "array", "items": one, "minItems": 1}
 
 
 def _near(phase: str) -> str:
@@ -368,8 +332,6 @@ ROOTS = ListOf(Root())
 DOCUMENT_PLACES = ListOf(DocumentPlace(), or_one=True)
 FILE_IN_TREE = OrNone(FileInTree())
 REQUIRED_RUNS = ListOf(RequiredRun())
-SIGNED_RUNS = ListOf(SignedRun())
-ROLES = MapOf(Principals(), Word("a role's name: letters, digits, - and _", "-_"))
 SHARED_FILES = SharedFiles()
 KEY_NAMES = KeyNames()
 REPOSITORY = OrNone(RepositoryName())

@@ -31,14 +31,11 @@ from orchgate.config.names import (
     KEY_NAMES,
     REPOSITORY,
     REQUIRED_RUNS,
-    ROLES,
     ROOTS,
     SHARED_FILES,
-    SIGNED_RUNS,
     Command,
     Versions,
 )
-from orchgate.lib.text import is_like
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -525,7 +522,7 @@ class History(NamedTuple):
 
 class Signatures(NamedTuple):
     roles: Mapping[str, tuple[str, ...]] = key(
-        ROLES,
+        MapOf(TEXTS),
         {},
         "who signs in a role: names of signers in .orchgate/allowed_signers, such as ci@* or *@example.org",
         REFUSED,
@@ -533,22 +530,13 @@ class Signatures(NamedTuple):
         governs=("EVD014",),
     )
     required: tuple[str, ...] = key(
-        SIGNED_RUNS,
+        TEXTS,
         (),
         "which runs must be signed in which role before a claim may cite them, as pipeline:role; * for all pipelines",
         REFUSED,
         FEWER,
         governs=("EVD014",),
     )
-
-    def wanted(self, pipeline: str) -> tuple[str, ...]:
-        """The roles that must have signed a run of a pipeline, each once."""
-        kinds = (kind.rpartition(":") for kind in self.required)
-        return tuple(dict.fromkeys(role for pattern, _, role in kinds if is_like(pipeline, pattern)))
-
-    def holds(self, role: str, principal: str) -> bool:
-        """Whether a signer has a role."""
-        return any(is_like(principal, pattern) for pattern in self.roles.get(role, ()))
 
 
 def family(rule: str) -> str:

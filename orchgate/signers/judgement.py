@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from orchgate.attest.signatures import Verifier
+from orchgate.config import signing
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.evidence import kept_lock
 from orchgate.evidence.facts import SUCCEEDED, CitedRuns
@@ -122,7 +123,7 @@ class _Judge:
     def _wanted(self, runs: CitedRuns, manifest: str) -> bool:
         """Whether a run has to be signed; not where its manifest cannot be read, of which other rules speak."""
         try:
-            return bool(self._at.config.signatures.wanted(runs.facts(manifest).pipeline))
+            return bool(signing.wanted(self._at.config.signatures, runs.facts(manifest).pipeline))
         except OrchgateError:
             return False
 
@@ -169,7 +170,7 @@ class _Judge:
     def packets(self, packets: Iterable[Packet]) -> Iterator[Said]:
         """Packets that are finished and were not: of the runs that are required of them, one of each kind is signed."""
         policy = self._at.config.signatures
-        kinds = [kind for kind in required_runs(self._at.config) if policy.wanted(kind.partition(":")[0])]
+        kinds = [kind for kind in required_runs(self._at.config) if signing.wanted(policy, kind.partition(":")[0])]
         for packet in packets if kinds else ():
             if not self._was_finished(packet):
                 for kind in kinds:

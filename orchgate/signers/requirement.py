@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from orchgate.attest.signatures import RUN_END, Signature, Verifier
 from orchgate.attest.statement import Subject
+from orchgate.config import signing
 from orchgate.errors import OrchgateError
 from orchgate.evidence.facts import SUCCEEDED
 from orchgate.lib.text import clip
@@ -82,7 +83,7 @@ class SignedRuns:
 
     def wanted(self, manifest: str) -> tuple[str, ...]:
         """The roles that must have signed a run. Raises OrchgateError where its manifest cannot be read."""
-        return self._policy.wanted(self._runs.facts(manifest).pipeline)
+        return signing.wanted(self._policy, self._runs.facts(manifest).pipeline)
 
     def lack(self, manifest: str) -> Lack | None:
         """What a run lacks; None where it lacks nothing. Raises OrchgateError where nobody here can tell."""
@@ -100,7 +101,7 @@ class SignedRuns:
         found = tuple(self._signatures(path_of(manifest, self._roots), subject))
         valid = [name for one in found if one.is_valid for name in one.principals]
         for role in roles:
-            if not any(self._policy.holds(role, name) for name in valid):
+            if not any(signing.holds(self._policy, role, name) for name in valid):
                 return self._without(manifest, role, subject, found)
         return None
 
