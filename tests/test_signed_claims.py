@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import shutil
+import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ import pytest
 from orchgate.signers.requirement import path_of
 from orchgate.signers.trusted import ALLOWED, REVOKED
 from tests import signed_runs
+from tests.repo import ORCHGATE, clone
 from tests.signed_runs import CHECKLIST, LOCK, POLICY, TICKED, SignedRuns
 from tests.support import checked
 
@@ -406,3 +408,165 @@ def test_expired_since_makes_no_older_signature_worthless_and_no_new_one_good(si
     signed.repo.stage("docs/more.md", f"# More\n\n- [x] Built. Evidence: `{run}`\n")
     (message,) = signed.said()
     assert "is of a key that is not valid at " in message
+
+
+# Packets and tasks
+
+
+def finish(signed: SignedRuns) -> None:
+    """Ticks the last box of the packet."""
+    text = (signed.repo.root / CHECKLIST).read_text()
+    signed.repo.stage(CHECKLIST, text.replace("- [ ]", "- [x]"))
+
+
+@pytest.mark.parametrize("by", [None, "ci"])
+def test_a_packet_is_finished_by_a_signed_run(
+    repo: Repo, tmp_path_factory: pytest.TempPathFactory, by: str | None
+) -> None:
+    """Its claim is older than the policy, so that nobody has asked yet."""
+    signed = signed_runs.made(repo, tmp_path_factory.mktemp("keys"), policy="[evidence]\nrequired-runs = ['build']\n")
+    run = signed.run()
+    signed.claim(run, TICKED + "- [ ] Looked at. Evidence: `docs/PRD-demo.md`\n")
+    policy = "[evidence]\nrequired-runs = ['build']\n" + POLICY
+    signed.repo.commit(files={"orchgate.toml": signed_runs.CONFIGURATION + policy})
+    if by:
+        signed.sign(run, by)
+        signed.repo.commit()
+
+    owed = owes(signed)
+    finish(signed)
+    said = signed.said()
+    signed.repo.commit()
+    finished = owes(signed)
+
+    assert ("EVD014" in owed, len(said), "EVD014" in finished) == ((False, 0, False) if by else (True, 1, False))
+
+
+def owes(signed: SignedRuns) -> list[str]:
+    """What the task owes, as rules."""
+    ended = signed.repo.orchgate("tasks", "check", signed_runs.TASK, "--output-format", "json")
+    return [one["rule"] for one in json.loads(ended.out)["tasks"][0]["owes"]]
+
+
+# Several clones
+
+
+def as_in(signed: SignedRuns, root: Path, *who: str) -> SignedRuns:
+    """A clone on another machine, where only some keys are."""
+    return SignedRuns(clone(signed.repo, root), {name: signed.keys[name] for name in who})
+
+
+def published(signed: SignedRuns, branch: str) -> None:
+    signed.repo.git("push", "-q", "origin", f"HEAD:{branch}")
+
+
+def judged(signed: SignedRuns, *args: str) -> tuple[int, str]:
+    """What a clone that has nothing but git says of a branch."""
+    ended = signed.repo.orchgate("check", "evidence", "configuration", *args)
+    return ended.code, ended.out
+
+
+def test_ci_signs_on_its_machine_and_a_fork_cannot(
+    signed: SignedRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed.repo.git("checkout", "-q", "-b", "elsewhere")
+    ci, fork = (as_in(signed, tmp_path / name, name) for name in ("ci", "eve"))
+    for one in (ci, fork):
+        one.repo.git("checkout", "-q", "-b", "work", "origin/main")
+        one.repo.stage("src/b.py", "y = 1\n")
+        run = one.run()
+        one.claim(run)
+        one.sign(run, next(iter(one.keys)))
+        one.repo.commit("claim")
+        published(one, f"work-of-{next(iter(one.keys))}")
+    reviewer = as_in(signed, tmp_path / "reviewer")
+
+    answers = {}
+    for name in ("ci", "eve"):
+        reviewer.repo.git("checkout", "-q", f"work-of-{name}")
+        answers[name] = judged(reviewer, "--base", "origin/main", "--head", "HEAD")
+
+    assert answers["ci"][0] == 0, answers["ci"]
+    assert answers["eve"][0] == 1
+    assert "is of a key that no signer has" in answers["eve"][1]
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_EVENT_NAME", "pull_request")
+    monkeypatch.setenv("GITHUB_BASE_REF", "main")
+    assert judged(reviewer, "--all-files")[0] == 1
+    ended = reviewer.repo.orchgate("check", "--base", "origin/main", "--head", "origin/work-of-ci", "evidence")
+    assert ended.code == 0, ended.out
+
+
+def test_branches_that_each_sign_a_run_are_merged(signed: SignedRuns) -> None:
+    start = signed.repo.git("rev-parse", "HEAD")
+    for name in ("one", "two"):
+        signed.repo.git("checkout", "-q", "-b", name, start)
+        run = signed.run()
+        signed.claim(run, path=f"docs/{name}.md")
+        signed.sign(run)
+        signed.repo.commit(name)
+    signed.repo.git("checkout", "-q", "main")
+    signed.repo.git("merge", "-q", "--no-edit", "one")
+    signed.repo.git("merge", "-q", "--no-edit", "two")
+
+    code, out = judged(signed, "--base", start, "--head", "HEAD")
+
+    assert code == 0, out
+
+
+def test_branches_that_sign_one_run_are_merged(signed: SignedRuns) -> None:
+    run = signed.run()
+    signed.claim(run)
+    signed.repo.stage(".orchgate/.gitattributes", "signatures/**/*.intoto.jsonl text eol=lf merge=union\n")
+    signed.repo.git("checkout", "-q", "-b", "claims")
+    signed.repo.commit("claimed, and not yet signed")
+    for name in ("ci", "ann"):
+        signed.repo.git("checkout", "-q", "-b", name, "claims")
+        signed.sign(run, name)
+        signed.repo.commit(name)
+    signed.repo.git("merge", "-q", "--no-edit", "ci")
+
+    code, out = judged(signed, "--base", "main", "--head", "HEAD")
+
+    assert code == 0, out
+    assert len((signed.repo.root / path_of(run, (".runs",))).read_text().splitlines()) == 2
+
+
+def test_a_squash_with_the_tree_that_was_run_keeps_the_signature(signed: SignedRuns) -> None:
+    signed.repo.git("checkout", "-q", "-b", "work")
+    signed.repo.commit("one", {"src/b.py": "y = 1\n"})
+    signed.repo.commit("two", {"src/c.py": "z = 1\n"})
+    run = signed.run()
+    signed.claim(run)
+    signed.sign(run)
+    signed.repo.commit("claim")
+    signed.repo.git("checkout", "-q", "main")
+    signed.repo.git("merge", "-q", "--squash", "work")
+    signed.repo.commit("squashed")
+
+    assert judged(signed, "--base", "HEAD^", "--head", "HEAD")[0] == 0
+
+
+def test_a_push_is_judged_by_the_signers_of_the_branch_it_is_for(signed: SignedRuns, tmp_path: Path) -> None:
+    signed.repo.git("checkout", "-q", "-b", "elsewhere")
+    eve = as_in(signed, tmp_path / "eve", "eve")
+    eve.repo.git("checkout", "-q", "main")
+    eve.repo.commit("in", {ALLOWED: signed_runs.allowed(signed.keys) + signed.keys["eve"].signer("ci@eve.example")})
+    run = eve.run()
+    eve.claim(run)
+    eve.sign(run, "eve")
+    eve.repo.commit("claim")
+    head, there = eve.repo.git("rev-parse", "HEAD", "origin/main").split()
+    line = f"refs/heads/main {head} refs/heads/main {there}\n"
+
+    ended = subprocess.run(
+        [ORCHGATE, "hook", "pre-push", "origin", str(signed.repo.root)],
+        cwd=eve.repo.root,
+        input=line.encode(),
+        capture_output=True,
+        check=False,
+    )
+
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert b"is of a key that no signer has" in ended.stdout + ended.stderr
+    assert b"CFG001" in ended.stdout + ended.stderr

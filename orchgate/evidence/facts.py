@@ -190,18 +190,19 @@ class CitedRuns:
         return self._facts[path]
 
     def digests(self, path: str) -> tuple[str, str | None]:
-        """The hashes of a manifest and of its journal, as pinned, else as they are here; None for no journal.
+        """The hashes of a manifest and of its journal, as pinned, else as they are here; None for no journal of ours.
 
         Raises OrchgateError when the manifest cannot be read.
         """
         from orchgate.lib.files import sha256_hex
         from orchgate.runs.locate import journal_of
 
+        ours = self.facts(path).format == OURS
         if self._lock is not None and self._pinned(path) is not None:
             manifest, journal = self._lock.get(path), self._lock.get(journal_of(path))
             assert manifest is not None
-            return manifest.sha256, journal.sha256 if journal else None
-        found = self._journal(path)
+            return manifest.sha256, journal.sha256 if journal and ours else None
+        found = self._journal(path) if ours else None
         return sha256_hex(self._bytes(path)), None if found is None else sha256_hex(found)
 
     def _pinned(self, path: str) -> RunFacts | None:
