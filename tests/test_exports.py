@@ -391,6 +391,27 @@ def test_hostile_text_leaves_a_file_that_can_be_read(root: Path, capsys: pytest.
         json.loads(text)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("shift", [0.0, -3e9, 2e11])  # seconds: before 1970, and long after 2262
+def test_an_odd_record_leaves_files_that_keep_their_schemas(
+    root: Path, capsys: pytest.CaptureFixture[str], shift: float
+) -> None:
+    elsewhere = {"run_id": CHILD, "pipeline_id": "x", "manifest": "/etc/manifest.json", "status": "failed"}
+    stages: list[Event] = [{"id": "", "needs": [7, 0]}, {"id": HOSTILE}]
+    events = [begun(RUN, *stages), started(0, 1, 0), {"event": "child", "at": 0, "stage": 1, **elsewhere}]
+    events += [ended(1, 1, 0, "failed", again=True, metrics={HOSTILE: 1e300}), started(1, 1, 2**40), ended(2, 1, 7)]
+    events += [ended(2, 2, 3, "cancelled", usage=None), finished(2)]
+    write(root, *({**event, "at": event["at"] + shift} for event in events))
+    documents = {form: exported(capsys, form, RUN, code=1) for form in FORMATS}  # a run that it called is not there
+
+    _valid_junit(documents["junit"])
+    _valid_ctrf(documents["ctrf"])
+    spans = json.loads(documents["otlp-json"])["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    assert all(0 <= int(one[key]) < 2**63 for one in spans for key in ("startTimeUnixNano", "endTimeUnixNano"))
+    assert {len(one["spanId"]) for one in spans} == {16}
+    assert "/etc" not in "".join(documents.values())
+
+
 def test_nothing_that_is_no_number_is_written(tmp_path: Path) -> None:
     from orchgate.exports.text import is_number, json_of
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from orchgate.runs.run import StageRun
 
 RECORD = "the record of the run"
+NAMELESS = "?"  # no format has a name without characters
 
 
 class Result(Enum):
@@ -58,4 +59,4 @@ def _case(stage: StageRun) -> Case:
             result, kind = Result.SKIPPED, "skipped"
         case _:
             result, kind = Result.ERROR, stage.status
-    return Case(stage.id, result, seconds(stage), kind, said or (kind and stage.status), stage)
+    return Case(stage.id or NAMELESS, result, seconds(stage), kind, said or (kind and stage.status), stage)

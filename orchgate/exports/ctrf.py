@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchgate.exports.cases import Result, cases
+from orchgate.exports.cases import NAMELESS, Result, cases
 from orchgate.exports.recorded import UnreadRun
 from orchgate.exports.spans import stage_facts
 from orchgate.exports.text import json_of, numbers
@@ -45,7 +45,7 @@ def chunks(items: Iterable[RunExport | UnreadRun]) -> Iterator[str]:
 
 
 def _ms(moment: datetime) -> int:
-    return of_datetime(moment) // 10**6
+    return max(0, of_datetime(moment) // 10**6)
 
 
 def _run(item: RunExport | UnreadRun) -> Mapping[str, object]:
@@ -63,7 +63,7 @@ def _test(one: Case, item: RunExport | UnreadRun) -> Mapping[str, object]:
         test["message"] = one.message
     if isinstance(item, UnreadRun):
         return test
-    test["suite"] = [item.run.pipeline_id, item.run.run_id]
+    test["suite"] = [item.run.pipeline_id or NAMELESS, item.run.run_id or NAMELESS]
     stage = one.stage
     if stage is None:
         return test
@@ -71,7 +71,8 @@ def _test(one: Case, item: RunExport | UnreadRun) -> Mapping[str, object]:
     if stage.started_at and stage.completed_at:
         test |= {"start": _ms(stage.started_at), "stop": _ms(stage.completed_at)}
     if len(stage.attempts) > 1:
-        test |= {"retries": len(stage.attempts) - 1, "retryAttempts": list(map(_attempt, stage.attempts))}
+        tries = [_attempt(number, attempt) for number, attempt in enumerate(stage.attempts, 1)]
+        test |= {"retries": len(tries) - 1, "retryAttempts": tries}
     if stage.flaky:
         test["flaky"] = True
     return {**test, "extra": _extra(stage_facts(stage))}
@@ -82,8 +83,8 @@ def _extra(facts: Mapping[str, object]) -> Mapping[str, object]:
     return {key: value for key, value in facts.items() if isinstance(value, str | bool) or key in finite}
 
 
-def _attempt(attempt: Attempt) -> Mapping[str, object]:
-    whole: dict[str, object] = {"attempt": attempt.number, "status": _ATTEMPTS.get(attempt.status, "other")}
+def _attempt(number: int, attempt: Attempt) -> Mapping[str, object]:
+    whole: dict[str, object] = {"attempt": number, "status": _ATTEMPTS.get(attempt.status, "other")}
     if attempt.started_at and attempt.completed_at:
         start, stop = _ms(attempt.started_at), _ms(attempt.completed_at)
         whole |= {"start": start, "stop": stop, "duration": max(0, stop - start)}

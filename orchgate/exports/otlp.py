@@ -6,7 +6,7 @@ What OpenTelemetry has a name for is called so (`cicd.*`, `process.*`, `vcs.*`),
 from __future__ import annotations
 
 from orchgate import __version__
-from orchgate.exports.recorded import UnreadRun
+from orchgate.exports.recorded import LATEST, UnreadRun
 from orchgate.exports.spans import Outcome, SpanKind
 from orchgate.exports.text import is_number, json_of
 from orchgate.lib.typed import TYPE_CHECKING
@@ -57,15 +57,19 @@ def _span(span: Span, item: RunExport) -> Mapping[str, object]:
         whole["parentSpanId"] = span.parent_id
     is_run = span.kind is SpanKind.RUN
     whole |= {"name": span.name or "?", "kind": _SERVER if is_run else _INTERNAL}
-    whole |= {"startTimeUnixNano": str(max(0, span.start)), "endTimeUnixNano": str(max(0, span.end))}
+    whole |= {"startTimeUnixNano": _time(span.start), "endTimeUnixNano": _time(span.end)}
     whole["attributes"] = _attributes({"orchgate.kind": span.kind.value, **_named(span, item)})
     if span.marks:
-        whole["events"] = [{"timeUnixNano": str(max(0, at)), "name": name} for at, name in span.marks]
+        whole["events"] = [{"timeUnixNano": _time(at), "name": name} for at, name in span.marks]
     if links := _links(span, item):
         whole["links"] = links
     if status := _status(span, item):
         whole["status"] = status
     return whole
+
+
+def _time(nanoseconds: int) -> str:
+    return str(min(max(0, nanoseconds), LATEST))
 
 
 def _status(span: Span, item: RunExport) -> Mapping[str, object]:

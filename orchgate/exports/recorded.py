@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from orchgate.runs.journal import JournalEvents
     from orchgate.runs.run import Run
 
+LATEST = 2**63 - 1  # nanoseconds since 1970, which is in 2262
 _NESTED = 16  # runs call each other no deeper
 _FOREIGN = "another program recorded it: what attempts, waits and stages cost is not known"
 _UNENDED = "the run has not ended: times end with its last sign of life"
@@ -84,6 +85,8 @@ def _with_children(folder: str, around: _Around | None, seen: set[str], depth: i
         notes = (*notes, f"the clock went back by {back / 1e9:.1f} s; times after that are too short")
     events = record.found.events if record.found else ()
     timings = JournalTimes(record.run, trace, events, times).of(events) if events else from_manifest(record.run, trace)
+    if any(span.start < 0 or span.end > LATEST for span in timings.spans[:1]):
+        notes = (*notes, "it has times before 1970 or after 2262, which not every format can hold")
     link = around.span if around and around.span.trace_id != trace.trace_id else None
     notes = (*record.notes, *notes)
     yield RunExport(record.run, trace, timings.spans, timings.running, notes, record.faults, link)

@@ -194,7 +194,7 @@ class JournalTimes:
         attempt = self._open.get(event["stage"])
         if attempt and event["run_id"] not in self._children:
             around = self._trace.attempt(event["stage"], attempt.number)
-            self._children[event["run_id"]] = ChildSpan(event["manifest"], around, called=True)
+            self._children[event["run_id"]] = ChildSpan(_beside(event["run_id"]), around, called=True)
 
     def _resumed(self, before: int, at: int) -> None:
         for number, attempt in list(self._open.items()):
@@ -212,6 +212,11 @@ class JournalTimes:
         return stage_span(stage, self._trace, bounds, [one for one in needs if one in self._begun])
 
 
+def _beside(run_id: str) -> str:
+    """Where the run of a sub-pipeline is, whatever a record says."""
+    return f"../{run_id}/{ids.MANIFEST}"
+
+
 def from_manifest(run: Run, trace: RunTrace) -> Timings:
     """What a manifest alone says: stages and attempts as far as their times are recorded, and no waits."""
     end = of_datetime(run.completed_at or run.last_sign_of_life)
@@ -225,7 +230,7 @@ def from_manifest(run: Run, trace: RunTrace) -> Timings:
         spans += [_attempt(stage, trace, one, end) for one in stage.attempts if one.started_at]
         around = trace.attempt(stage.number, max(1, len(stage.attempts)))
         if stage.sub_run_id and ids.RUN_ID.fullmatch(stage.sub_run_id):
-            children.append(ChildSpan(f"../{stage.sub_run_id}/{ids.MANIFEST}", around, called=True))
+            children.append(ChildSpan(_beside(stage.sub_run_id), around, called=True))
     around = trace.attempt(1, 1)
     children += [ChildSpan(link.manifest, around, called=False) for link in run.inner_runs]
     return Timings(tuple(spans), tuple(children))
