@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate.config.load import load, load_outside, source_of
+from orchgate.config.load import build, load, load_outside, source_of
 from orchgate.config.loosening import loosened
 from orchgate.config.migrate import migrated
 from orchgate.config.shared.layers import KEPT, digest, kept
 from orchgate.config.shared.policy import exceeded, unknown_allowances
-from orchgate.config.source import find
+from orchgate.config.source import Source, find
 from orchgate.errors import ConfigError
 from orchgate.gate import suppressions
 from orchgate.git.snapshot import FolderSnapshot
+from tests.loosenings import CASES
 from tests.support import checked
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from orchgate.config.settings import Config
+    from orchgate.config.shared.policy import Exceeded
+    from tests.loosenings import Case
     from tests.repo import Repo
 
 ADDRESS = "https://example.org/policy.toml"
@@ -63,6 +67,10 @@ class Tree:
     @property
     def looser(self) -> list[str]:
         return [one.message for one in exceeded(self.config, suppressions.every_rule())]
+
+    def copied(self, text: str) -> tuple[Exceeded, ...]:
+        """What is looser than itself."""
+        return exceeded(self.share(text).own(text).config, suppressions.every_rule())
 
     def refused(self) -> ConfigError:
         with pytest.raises(ConfigError) as caught:
@@ -649,3 +657,27 @@ def test_reading_it_asks_for_nothing_but_the_named_files(tree: Tree) -> None:
 
     assert asked[0] == "orchgate.toml"
     assert set(asked) <= {"orchgate.toml", "pyproject.toml", "shared/0.toml"}
+
+
+# Every key
+
+PLAYED = [(f"{key}-{number}", key, case) for key, cases in CASES.items() for number, case in enumerate(cases, 1)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("key", "case"), [(key, case) for _, key, case in PLAYED], ids=[name for name, *_ in PLAYED])
+def test_every_key_that_is_shared_cannot_be_loosened(tree: Tree, key: str, case: Case) -> None:
+    """What a change of the key would loosen, an own file loosens too, where the old value is shared."""
+    if key in ("extends", "may-loosen"):
+        pytest.skip("about shared files themselves")
+    tree.share(case.old).own(case.new)
+    found = exceeded(tree.config, suppressions.every_rule())
+
+    assert [one.message for one in Tree(tree.root).copied(case.old)] == []
+    flagged = [one for one in found if one.loosening.key.startswith(key)]
+    # Where the own file says nothing, the shared value counts; an exception is one from the rules that are shared.
+    assert flagged or not (_sets(case.old, key) and _sets(case.new, key)) or key == "ignore"
+
+
+def _sets(text: str, key: str) -> bool:
+    return build(Source("x", tomllib.loads(text))).origin(key) != "default"
