@@ -9,9 +9,10 @@ import pytest
 
 from orchgate.checks.diff_budget import Budget
 from orchgate.cli import main
+from orchgate.config.judging import in_force
 from orchgate.config.keys import Looser, Role, every, name_of
 from orchgate.config.load import build, declared
-from orchgate.config.loosening import Loosening, in_force, loosened
+from orchgate.config.loosening import Loosening, loosened
 from orchgate.config.source import Source
 from orchgate.gate import suppressions
 from tests.support import checked

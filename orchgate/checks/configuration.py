@@ -188,7 +188,7 @@ def _held_to(ctx: Context, one: Exceeded, weight: Severity, hint: str) -> Findin
 
 def _is_alone(ctx: Context) -> bool:
     """Whether the change is one of the configuration, and of nothing else."""
-    from orchgate.config.loosening import only_configuration
+    from orchgate.config.judging import only_configuration
 
     files = (*ctx.proposed.source.files, *(ctx.accepted.source.files if ctx.accepted else ()))
     return only_configuration(ctx.scope, ctx.base, ctx.snapshot, files)

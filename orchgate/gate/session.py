@@ -187,7 +187,7 @@ def _limits(proposed: Config, scope: Scope, base: Snapshot, snapshot: Snapshot) 
     files = proposed.source.files
     if not any(path in files for change in scope.changes for path in (change.path, change.old_path)):
         return Limits(proposed)
-    from orchgate.config.loosening import limits
+    from orchgate.config.judging import limits
 
     _readable_patterns(proposed)
     return limits(proposed, scope, base, snapshot)
