@@ -197,6 +197,26 @@ class Command:
         return ListOf(Text()).schema()
 
 
+class ToolCommands:
+    """Programs by name, each perhaps with what asks it for its version: `node`, `go version`."""
+
+    most = 20
+
+    def read(self, value: object, at: At, reading: Reading) -> object:
+        found = ListOf(Text()).read(value, at, reading)
+        for index, command in enumerate(found if isinstance(found, tuple) else ()):
+            name = command.split()[:1]
+            if not name or "/" in name[0] or not command.isprintable():
+                return reading.expected((*at, index), 'a program\'s name, such as "node" or "go version"', command)
+        if isinstance(found, tuple) and len(found) > self.most:
+            return reading.expected(at, f"at most {self.most} programs", value)
+        return found
+
+    def schema(self) -> dict[str, object]:
+        item = {"type": "string", "pattern": "^\\s*[^/\\s]+(\\s.*)?$"}
+        return {"type": "array", "items": item, "maxItems": self.most}
+
+
 class Versions:
     """Bounds on a version, such as `>=0.2,<1`."""
 

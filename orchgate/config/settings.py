@@ -34,6 +34,7 @@ from orchgate.config.names import (
     ROOTS,
     SHARED_FILES,
     Command,
+    ToolCommands,
     Versions,
 )
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
@@ -133,6 +134,12 @@ class Top(NamedTuple):
         RUN,
         CHANGE,
         governs=("EVD010", "EVD012", "PRF"),
+    )
+    tools: tuple[str, ...] = key(
+        ToolCommands(),
+        (),
+        'programs that each run of a pipeline asks for their versions, such as "node" or "go version"',
+        TASTE,
     )
 
 

@@ -25,6 +25,7 @@ LONGEST = 64 * 1024 * 1024  # bytes of an entry
 MOST_BYTES = 192 * 1024 * 1024  # of all entries
 MOST = 400  # entries
 _FRESH_SECONDS = 86_400.0  # an entry that is used counts as new again after this time, so that it stays
+FACTS = ("tools",)  # kinds of entries that are what they are, whatever code reads them
 _START = b"orchgate cache 1\n"
 _DIGEST = 32  # bytes
 
@@ -184,7 +185,7 @@ def _keep(path: str) -> None:
 
 def _head(kind: str, key: bytes) -> bytes:
     """What an entry begins with; no other kind, key or code has the same."""
-    return b"".join((_START, identity(), f"\n{kind}\n{len(key)}\n".encode(), key, b"\n"))
+    return b"".join((_START, b"" if kind in FACTS else identity(), f"\n{kind}\n{len(key)}\n".encode(), key, b"\n"))
 
 
 @cache

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_NESTING = 8
 _ASSIGNMENT = lazy(r"[A-Za-z_][A-Za-z0-9_]*=")
 _MODULES = (("nox",), ("pip",), ("pre_commit",), ("orchgate",))  # what `python -m` starts under another name
-_SHELL_NAMES = frozenset({"sh", "bash", "zsh", "dash", "ksh"})
+SHELL_NAMES = frozenset({"sh", "bash", "zsh", "dash", "ksh"})
 
 
 class Wrapper(NamedTuple):
@@ -97,9 +97,9 @@ def started_programs(command: ShellCommand) -> Iterator[StartedProgram]:
         through.append(_name(command))
         command = inner
     yield StartedProgram(command, tuple(through))
-    if _name(command) in _SHELL_NAMES and (line := _command_line(command)) is not None and len(through) < MAX_NESTING:
+    if _name(command) in SHELL_NAMES and (line := command_line(command)) is not None and len(through) < MAX_NESTING:
         for nested in script(line, command.folder)[0]:
-            if not (_name(nested) in _SHELL_NAMES and _command_line(nested) is not None):
+            if not (_name(nested) in SHELL_NAMES and command_line(nested) is not None):
                 yield from started_programs(nested._replace(offset=command.offset, fed=nested.fed or command.fed))
 
 
@@ -107,7 +107,7 @@ def _name(command: ShellCommand) -> str:
     return command.words[0].text.rpartition("/")[2]
 
 
-def _command_line(command: ShellCommand) -> str | None:
+def command_line(command: ShellCommand) -> str | None:
     """The line of `bash -lc 'line'`, when it is spelled out."""
     for word, following in zip(command.words[1:], command.words[2:], strict=False):
         if re.fullmatch(r"-[a-z]*c", word.text):
@@ -121,6 +121,11 @@ def _unwrapped(command: ShellCommand) -> ShellCommand | None:
     if _name(command) in ("python", "python3") and command.argv[1:2] == ("-m",) and command.argv[2:3] in _MODULES:
         program = ShellWord(command.argv[2].replace("_", "-"))
         return command._replace(words=(program, *command.words[3:]))
+    return behind_wrapper(command)
+
+
+def behind_wrapper(command: ShellCommand) -> ShellCommand | None:
+    """The command that another one starts, such as the `pytest` of `timeout 5 pytest`; None where it starts none."""
     for wrapper in WRAPPERS.get(_name(command), ()):
         if (inner := _behind(command, wrapper)) is not None:
             return inner

@@ -10,6 +10,7 @@ import os
 from functools import partial
 
 from orchgate.errors import OrchgateError, quoted
+from orchgate.git.call import scrubbed
 from orchgate.lib.forks import cores
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runner import environment, stage_run, writer
@@ -22,7 +23,7 @@ from orchgate.runs.usage import AWAY
 from orchgate.secrets.redact import redacted, redacted_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from orchgate.git.state import WorkTreeState
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from orchgate.runs.run import Run
     from orchgate.runs.stages import Pipeline, Stage
     from orchgate.runs.state import Event
+    from orchgate.tools.used import Facts, UsedTools
 
 
 PARALLEL = 4  # stages at once where the pipeline does not say; fewer with fewer cores
@@ -52,7 +54,9 @@ class Finished(NamedTuple):
 
 def run(settings: RunSettings, pipeline: Pipeline, limit: float | None = None) -> Finished:
     """Runs a pipeline to its end, for `limit` seconds at most. Raises OrchgateError when that could not be recorded."""
+    tools = _used_tools(settings)
     with Session(settings) as session:
+        session.tools = tools
         recorder = writer.create(settings.records, settings.task, session.clock, settings.reporter.seen)
         with contextlib.closing(recorder):
             session.guard(recorder.journal.descriptor)
@@ -60,6 +64,28 @@ def run(settings: RunSettings, pipeline: Pipeline, limit: float | None = None) -
             if limit is not None:
                 session.loop.later(limit, partial(run_.stop, "timeout"))
             return drive(run_)
+
+
+def _used_tools(settings: RunSettings) -> UsedTools:
+    """What will be known of the tools of a run. Those that are declared are asked now, while no stage runs."""
+    from orchgate.tools.used import UsedTools
+
+    used = UsedTools(settings.root, settings.repository)
+    if settings.tools:
+        from orchgate.tools.ask import ask
+
+        ask(settings.tools, used, {**scrubbed(settings.environ), **environment.NON_INTERACTIVE})
+    return used
+
+
+def _tools_of(stage: Stage, used: UsedTools, cwd: str, environ: Mapping[str, str]) -> Sequence[Facts]:
+    """The tools that a stage starts, as far as they can be told."""
+    known = used.known(stage.argv, cwd, environ)
+    if known is None:
+        from orchgate.tools.programs import of_stage
+
+        return of_stage(stage.argv, stage.shell, used, cwd, environ)
+    return known
 
 
 def drive(run_: PipelineRun, resumed: Mapping[str, Any] | None = None) -> Finished:
@@ -111,10 +137,12 @@ class PipelineRun:
         self._stopped = ""
         self._earlier: dict[int, str] = {}  # runs of sub-pipelines that an earlier process left
         self._going_on = False
+        self._told: set[tuple[str | None, ...]] = set()  # the tools that the journal of this process has
 
     def begin(self, resumed: Mapping[str, Any] | None = None) -> None:
         """Records that the run begins, or with `resumed` that it is resumed again, and starts what can start."""
-        self.recorder.begin(resumed or self._first_event())
+        tools = self._news(self.session.tools.declared if self.session.tools else ())
+        self.recorder.begin({**(resumed or self._first_event()), **tools})
         if resumed:
             stages = self.recorder.stages
             self._numbers = {stage.number: len(stage.attempts) for stage in stages}
@@ -212,6 +240,9 @@ class PipelineRun:
         number = self._count(index)
         event = {"event": "start", "stage": index, "attempt": number, "log_path": log}
         reason = self._cache.reasons.get(index) if self._cache else None
+        if self._tries[index] == 1 and self.session.tools:
+            where = environment.of_stage(self._base, self.session.settings.root, stage)
+            event |= self._news(_tools_of(stage, self.session.tools, *where))
         self.recorder.record(event | ({"uncached": reason} if reason else {}))
         path = os.path.join(self.recorder.folder, log)
         attempt = StageAttempt(stage, self.session.settings.root, self._environ(index), path, number)
@@ -227,6 +258,15 @@ class PipelineRun:
 
     def _span(self, index: int) -> SpanContext:
         return self._trace.attempt(index, self._numbers[index])
+
+    def _news(self, tools: Sequence[Facts]) -> Event:
+        """The field of an event that tells of tools, as far as they were not told of."""
+        if not tools:
+            return {}
+        from orchgate.tools.used import each_once
+
+        new = each_once(tools, self._told)
+        return {"tools": new} if new else {}
 
     def _again(self, index: int) -> None:
         if index in self._delayed:  # and not given up meanwhile
@@ -379,7 +419,9 @@ def _cache(settings: RunSettings, pipeline: Pipeline, inherited: Mapping[str, st
 
 def resume(settings: RunSettings, folder: str) -> Finished:
     """Runs what is left of a run. Raises OrchgateError when that would not be the same run any more."""
+    tools = _used_tools(settings)
     with reopened(settings, folder) as (session, recorder, known):
+        session.tools = tools
         if known.run.status == "succeeded":
             return Finished(folder, recorder.settle())
         pipeline = _same_pipeline(settings, known.run, recorder)

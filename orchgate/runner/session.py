@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from orchgate.runs.run import Run
     from orchgate.runs.stages import Pipeline
     from orchgate.runs.state import Event
+    from orchgate.tools.used import UsedTools
 
 
 class Reporter(Protocol):
@@ -86,6 +87,7 @@ class RunSettings(NamedTuple):
     artifacts: tuple[str, ...] = ()  # folders that do not belong to the tree of a run
     accepts: Mapping[str, str] | None = None  # the item of a checklist that the run is to prove
     benchmarks: Benchmarks | None = None  # where stages leave results of benchmarks, to be recorded
+    tools: tuple[str, ...] = ()  # that are asked for their versions, see `tools.ask`
     home: str = ""
     replays: Mapping[str, object] | None = None
 
@@ -113,6 +115,7 @@ class Session:
         self.clock = Clock(not_before)
         self.loop = Loop(self._watch, self._forget)
         self.benchmarks = _benchmark_watch(settings)
+        self.tools: UsedTools | None = None  # where those of the stages are to be recorded
         self.stopping = ""  # the signal that asked for an end
         self.note = ""  # what this system cannot do
         self._token = os.urandom(8).hex()

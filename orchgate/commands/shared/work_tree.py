@@ -76,7 +76,7 @@ def setting(
         root, task, pipelines, environ, repository, state, machine, reporter, cache, measured, artifacts
     )
     named = config.performance.benchmarks
-    return known._replace(benchmarks=named) if named.file else known
+    return known._replace(benchmarks=named if named.file else None, tools=config.top.tools)
 
 
 def _tell_of_git(repository: Repository) -> None:
