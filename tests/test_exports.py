@@ -326,6 +326,19 @@ def test_junit_and_ctrf_have_a_test_for_each_stage(root: Path, capsys: pytest.Ca
     assert [one["status"] for one in by_name["flaky"]["retryAttempts"]] == ["failed", "passed"]
 
 
+@pytest.mark.slow
+def test_names_of_failed_tests_stand_with_their_stage(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["tests/test_a.py::test_one[x]", HOSTILE]
+    events = [started(0, 1), ended(1, 1, status="failed", failed_tests=names), finished(1, "failed", "stage:s:failed")]
+    write(root, begun(RUN, {"id": "s"}), *events)
+    failure = _valid_junit(exported(capsys, "junit", RUN))[0].find("testcase/failure")
+    test = _valid_ctrf(exported(capsys, "ctrf", RUN))["results"]["tests"][0]
+
+    assert failure is not None
+    assert (failure.text or "").splitlines()[0] == names[0]
+    assert test["extra"]["failed_tests"].startswith(names[0] + "\n")
+
+
 def test_a_metric_file_is_one_that_we_read_ourselves(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     many(root)
     text = exported(capsys, "bmf", RUN)

@@ -24,7 +24,8 @@ SUMMARY = "write runs as files that trace viewers, dashboards and spreadsheets r
 ABOUT = """\
 A run comes with the runs that its stages called and that were recorded within
 it; a task with all its runs. A record that is damaged, or contradicts itself, is
-exported as far as it can be read, and named: never as a success."""
+exported as far as it can be read, and named: never as a success. What people
+sign of a run is in `orchgate evidence export`."""
 EXAMPLES = (
     "orchgate export latest --format chrome-trace -o trace.json",
     "orchgate export 0001-faster-start --format csv",

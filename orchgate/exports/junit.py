@@ -6,6 +6,9 @@ room for them.
 
 from __future__ import annotations
 
+from xml.sax.saxutils import escape as quoted
+from xml.sax.saxutils import quoteattr
+
 from orchgate.exports.cases import Result, cases
 from orchgate.exports.recorded import UnreadRun
 from orchgate.lib.typed import TYPE_CHECKING
@@ -52,7 +55,8 @@ def _case(one: Case, suite: str) -> str:
         return head + "/>"
     element = _ELEMENTS[one.result]
     kind = {} if one.result is Result.SKIPPED else {"type": one.kind or "unknown"}
-    return f"{head}><{element}{_attributes(message=one.message, **kind)}/></testcase>"
+    failed = "\n".join(map(escape, one.stage.failed_tests)) if one.stage else ""
+    return f"{head}><{element}{_attributes(message=one.message, **kind)}>{quoted(failed)}</{element}></testcase>"
 
 
 def _properties(item: RunExport | UnreadRun) -> Iterator[tuple[str, object]]:
@@ -76,6 +80,4 @@ def _decimal(seconds: float) -> str:
 
 
 def _attributes(**values: object) -> str:
-    from xml.sax.saxutils import quoteattr
-
     return "".join(f" {name}={quoteattr(escape(str(value)))}" for name, value in values.items())

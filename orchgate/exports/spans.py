@@ -109,6 +109,8 @@ def stage_facts(stage: StageRun, *, tries: bool = True) -> Facts:
     facts |= usage_facts(stage.usage)
     if stage.tests:
         facts |= {f"tests.{key}": count for key, count in stage.tests.counts().items()}
+    if stage.failed_tests:
+        facts["failed_tests"] = "\n".join(stage.failed_tests)
     facts |= {f"metrics.{name}": value for name, value in stage.metrics.items()}
     return facts | {f"benchmarks.{name}": value for name, value in stage.benchmarks.items()}
 
@@ -126,6 +128,11 @@ def run_facts(run: Run) -> Facts:
         facts |= {f"git.{key}": state[key] for key in ("commit", "tree", "dirty", "branch") if state[key] is not None}
     if run.machine:
         facts |= {f"machine.{key}": value for key, value in run.machine.asdict().items() if value is not None}
+    if run.replays:
+        facts["replays"] = run.replays.run_id
+    if run.accepts:
+        facts |= {f"accepts.{key}": value for key, value in run.accepts.asdict().items()}
+    facts |= {f"tools.{tool.name}": known for tool in run.tools if (known := tool.version or tool.sha256)}
     facts |= usage_facts(run.usage)
     if run.tests:
         facts |= {f"tests.{key}": count for key, count in run.tests.counts().items()}
