@@ -151,6 +151,17 @@ def test_what_nothing_names_any_more_goes_and_nothing_else(tmp_path: Path) -> No
     assert sorted(os.listdir(tmp_path / ".orchgate/extends")) == sorted([f"{sha256(STRICTER)}.toml", "notes.txt"])
 
 
+def test_a_file_of_ours_that_lies_among_them_stays(tmp_path: Path) -> None:
+    path = kept(sha256(STRICT))
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text(STRICTER)
+    own(tmp_path, pinned(path, STRICT))
+
+    write(str(tmp_path), looked_at(str(tmp_path), NOWHERE, accept=True, everything=False))
+
+    assert load_work_tree(str(tmp_path)).top.extends == (pinned(path, STRICTER),)
+
+
 def test_what_cannot_be_read_is_not_pinned(tmp_path: Path) -> None:
     own(tmp_path, pinned(ADDRESS, STRICT))
     before = (tmp_path / "orchgate.toml").read_text()

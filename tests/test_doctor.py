@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -116,6 +117,21 @@ def test_hooks_of_this_clone_alone_gate_no_colleague_and_a_committed_runner_does
     assert of(document, "colleagues") == [
         ("ok", "a fresh clone is gated once somebody runs there: pre-commit install", None)
     ]
+
+
+@pytest.mark.slow
+def test_shared_configurations_are_as_pinned(gated: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    shared = "[diff-budget]\nmax-lines = 400\n"
+    gated.stage("p.toml", shared)
+    gated.stage("orchgate.toml", f'extends = ["p.toml#sha256={hashlib.sha256(shared.encode()).hexdigest()}"]\n')
+
+    found = of(examined(capsys), "configuration")
+    gated.stage("p.toml", shared + "#\n")
+    damaged = examined(capsys)
+
+    assert [message.partition(";")[0] for _, message, _ in found][1] == "extends 1 shared configuration, as pinned"
+    assert damaged["code"] == 1
+    assert any("p.toml is not what is pinned" in message for _, message, _ in of(damaged, "configuration"))
 
 
 @pytest.mark.slow

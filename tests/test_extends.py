@@ -295,9 +295,9 @@ def test_so_is_what_was_fetched(tree: Tree) -> None:
 
 
 def test_a_huge_file_is_not_read(tree: Tree) -> None:
-    tree.share("#" * (1024 * 1024 + 1)).own()
+    tree.share("#" * (256 * 1024 + 1)).own()
 
-    assert "shared/0.toml: is larger than 1048576 bytes" in tree.refused().message
+    assert "shared/0.toml: is larger than 262144 bytes" in tree.refused().message
 
 
 def test_a_symbolic_link_is_no_shared_file(tree: Tree) -> None:
@@ -336,6 +336,32 @@ def test_what_says_so_cannot_be_made_to_weigh_less(tree: Tree, name: str) -> Non
     assert f"orchgate.toml:3:1: severity.{name}: says that a value is looser" in tree.refused().message
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (
+            "[[ignore]]\npaths = ['*']\nrules = ['DOC', 'cfg001']\nreason = 'r'\n",
+            "4:17: ignore[0].rules[1]: cfg001",
+        ),
+        (
+            "[per-file-ignores]\n'*' = { rules = ['CFG'], reason = 'r' }\n",
+            '3:18: per-file-ignores."*".rules[0]',
+        ),
+    ],
+)
+def test_nor_can_it_be_excepted(tree: Tree, text: str, place: str) -> None:
+    tree.share("").own(text)
+
+    assert tree.refused().message.startswith(f"orchgate.toml:{place}")
+
+
+def test_tables_that_are_nested_too_deep_are_no_crash(tree: Tree) -> None:
+    deep = "[" + ".".join("a" * 900) + "]\n" + ".".join("a" * 900) + " = 1\n"
+    tree.share(deep).share(deep + "# two\n").own()
+
+    assert "nested too deep" in tree.refused().message
+
+
 def test_the_shared_file_may_say_that_it_is_advice(tree: Tree) -> None:
     tree.share('[severity]\nCFG001 = "warning"\n').own()
 
@@ -352,6 +378,17 @@ def test_a_shared_file_judges_its_own_repository_as_any_other(tree: Tree) -> Non
     tree.write("orchgate.toml", "may-loosen = ['diff-budget']\n[diff-budget]\nmax-lines = 5\n")
 
     assert tree.config.top.may_loosen == ("diff-budget",)
+
+
+def test_a_name_that_is_not_there_is_told_with_its_place(repo: Repo) -> None:
+    shared = ("may-loosen = ['specs', 'nope']\n", "may-loosen = ['diff-budget']\n")
+    for path, content in zip("pq", shared, strict=True):
+        repo.stage(f"{path}.toml", content)
+    repo.stage("orchgate.toml", held("", *shared))
+
+    (found,) = checked("configuration")["diagnostics"]
+
+    assert (found["rule"], found["path"], found["line"], found["column"]) == ("CFG004", "p.toml", 1, 24)
 
 
 def test_what_it_allows_has_to_be_there(tree: Tree) -> None:
@@ -431,7 +468,6 @@ LIMIT = "[diff-budget]\nmax-lines = 400\n"
             "profile = 'openspec'\n",
             ['profile may be looser than shared/0.toml: changed from "codex-orchestrator" to "openspec"'],
         ),
-        ("", "[[ignore]]\npaths = ['orchgate.toml']\nrules = ['CFG001']\nreason = 'r'\n", ["ignore[0] is looser than"]),
     ],
 )
 def test_what_is_looser_than_shared(tree: Tree, shared: str, own: str, expected: list[str]) -> None:

@@ -285,18 +285,18 @@ class Places:
 
     def _setter(self, at: At) -> tuple[Places, At]:
         """The places of the file that sets something, and its path there."""
-        if at[:1] == ("ignore",) and len(at) > 1:  # which are those of all files, one after the other
-            return self._of_ignore(int(at[1]), at)
+        if at[:1] in (("ignore",), ("may-loosen",)) and len(at) > 1:  # those of all files, one after the other
+            return self._of_all(int(at[1]), at)
         for depth in range(len(at), 0, -1):
             for one in (self, *self._shared):
                 if one.has(at[:depth]):
                     return one, at
         return self, at
 
-    def _of_ignore(self, index: int, at: At) -> tuple[Places, At]:
+    def _of_all(self, index: int, at: At) -> tuple[Places, At]:
         for one in (self, *self._shared):
             source = one.source
-            listed = (source.table if source.own is None else source.own).get("ignore")
+            listed = (source.table if source.own is None else source.own).get(str(at[0]))
             number = len(listed) if isinstance(listed, list) else 0
             if index < number:
                 return one, (at[0], index, *at[2:])

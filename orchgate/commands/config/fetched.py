@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from orchgate import __version__
 from orchgate.config.names import SECURE
-from orchgate.config.source import MAX_BYTES
+from orchgate.config.shared.layers import MAX_BYTES
 from orchgate.errors import OrchgateError
 from orchgate.lib.text import clip
 from orchgate.lib.typed import TYPE_CHECKING

@@ -13,8 +13,9 @@ import re
 from orchgate.config.faults import Reading, toml
 from orchgate.config.load import build, source_of
 from orchgate.config.names import DIGEST, MOST_SHARED, SharedFile, shared_file
-from orchgate.config.shared.layers import EXTENDS, KEPT, as_kept, kept, layered
-from orchgate.config.source import MAX_BYTES, Places, Source, error_of, find, parsed
+from orchgate.config.shared.layers import EXTENDS, KEPT, MAX_BYTES, as_kept, kept, layered
+from orchgate.config.source import MAX_BYTES as MAX_CONFIGURATION
+from orchgate.config.source import Places, Source, error_of, find, parsed
 from orchgate.errors import ConfigError, OrchgateError, Unreadable, UsageError
 from orchgate.git.snapshot import WorkTree
 from orchgate.lib import files, paths
@@ -180,7 +181,8 @@ def _known(root: str, one: SharedFile) -> bytes | None:
 def _unnamed(root: str, entries: tuple[Entry, ...], writes: Mapping[str, bytes]) -> tuple[str, ...]:
     """What was fetched once and nothing names any more."""
     folder = os.path.join(root, *KEPT.split("/"))
-    named = {*writes, *(kept(one.shared.sha256) for one in entries if one.state != PINNED)}
+    named = {*writes, *(one.path for one in entries)}
+    named.update(kept(one.shared.sha256) for one in entries if one.state != PINNED)
     listed = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     return tuple(f"{KEPT}/{name}" for name in listed if _KEPT_NAME.fullmatch(name) and f"{KEPT}/{name}" not in named)
 
@@ -270,7 +272,7 @@ def write_configuration(root: str, file: str, text: str) -> None:
     path = os.path.join(root, file)
     if os.path.islink(path):
         raise UsageError(f"{file} is a symbolic link", "put the file itself there")
-    mark = b"\xef\xbb\xbf" if files.read(path, MAX_BYTES + 3).startswith(b"\xef\xbb\xbf") else b""
+    mark = b"\xef\xbb\xbf" if files.read(path, MAX_CONFIGURATION + 3).startswith(b"\xef\xbb\xbf") else b""
     files.replace(path, mark + text.encode(), executable=False)
 
 

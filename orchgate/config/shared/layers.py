@@ -10,7 +10,7 @@ from __future__ import annotations
 from orchgate.config.faults import Reading, clipped
 from orchgate.config.keys import EXTEND
 from orchgate.config.names import SHARED_FILES, shared_file
-from orchgate.config.source import MAX_BYTES, Source, error_of, parsed
+from orchgate.config.source import Source, error_of, parsed
 from orchgate.errors import ConfigError, Unreadable
 from orchgate.lib.files import sha256_hex
 from orchgate.lib.typed import TYPE_CHECKING
@@ -27,6 +27,7 @@ EXTENDS = "extends"
 MAY_LOOSEN = "may-loosen"
 KEPT = ".orchgate/extends"
 SHARED = "shared "  # and the name of the file, where `orchgate config show` says where a value comes from
+MAX_BYTES = 256 * 1024  # of each, of which there may be eight
 UPDATE = "orchgate config update"
 KEEP = f"{UPDATE} && git add {KEPT}"
 ACCEPT = "orchgate config update --accept"
@@ -66,10 +67,13 @@ def over(shared: tuple[tuple[str, Source], ...], own: Source) -> Source:
     """What a file says, and behind it those that it extends."""
     below: dict[str, object] = {}
     allowed: list[object] = []
-    for _, one in shared:
-        below = merged(below, one.table, top=True)
-        allowed += found if isinstance(found := one.table.get(MAY_LOOSEN), list) else []
-    table = merged(below, own.table, top=True)
+    try:
+        for _, one in shared:
+            below = merged(below, one.table, top=True)
+            allowed = [*(found if isinstance(found := one.table.get(MAY_LOOSEN), list) else ()), *allowed]
+        table = merged(below, own.table, top=True)
+    except RecursionError as error:
+        raise ConfigError(f"{own.file}: tables of what it {EXTENDS} are nested too deep") from error
     if MAY_LOOSEN in below:
         table[MAY_LOOSEN] = allowed or below[MAY_LOOSEN]
     return own._replace(table=table, shared=shared, own=own.table)
@@ -181,8 +185,22 @@ def value_at(table: Mapping[str, object], path: At) -> object:
 
 def keep_weight(source: Source, reading: Reading) -> None:
     """What says that a value is looser than a shared one cannot be made to weigh less by who sets that value."""
-    severity = (source.own or {}).get("severity")
+    own = source.own or {}
+    severity, ignores, olds = own.get("severity"), own.get("ignore"), own.get("per-file-ignores")
+    what = "says that a value is looser than what is shared; only a shared file can let it pass"
     for name, weight in severity.items() if isinstance(severity, dict) else ():
-        if str(name).upper() in ("CFG001", "CFG", "CONFIGURATION") and weight != "error":
-            what = "says that a value is looser than what is shared, and weighs what the shared files say"
+        if str(name).upper() in _SAYS_SO and weight != "error":
             reading.wrong(("severity", str(name)), what, of_key=True)
+    listed: list[tuple[At, object]] = [(("ignore", at), one) for at, one in enumerate(_listed(ignores))]
+    listed += [(("per-file-ignores", str(glob)), one) for glob, one in (olds if isinstance(olds, dict) else {}).items()]
+    for at, ignore in listed:
+        for index, rule in enumerate(_listed(ignore.get("rules")) if isinstance(ignore, dict) else ()):
+            if str(rule).upper() in _SAYS_SO:
+                reading.wrong((*at, "rules", index), f"{rule} {what}")
+
+
+_SAYS_SO = ("CFG001", "CFG", "CONFIGURATION")
+
+
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
