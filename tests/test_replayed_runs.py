@@ -377,6 +377,43 @@ def test_what_a_repetition_said_is_shown_until_the_record_is_another_one(project
     assert "which is" not in repo.orchgate("status").out
 
 
+def test_the_command_of_an_item_is_repeated_as_its_document_says(project: Project) -> None:
+    repo = project.repo
+    repo.orchgate("new", "demo", "--task", TASK)
+    with (repo.root / f"tasks/tasks-{TASK}.md").open("a") as checklist:
+        checklist.write("- [ ] The file is there — accept: `test -e a.txt`\n")
+    repo.git("add", "--all")
+    repo.commit("task")
+    assert "succeeded" in repo.orchgate("tasks", "check", TASK).out
+    assert project.manifest()["accepts"]["command"] == "test -e a.txt"
+    name = project.folders()[-1].name
+
+    assert one(project, name) == (0, "confirmed", "")
+
+    def other(event: dict[str, Any]) -> None:
+        if "accepts" in event:
+            event["accepts"]["command"] = "touch /tmp/never"
+
+    forge(project.folders()[0], other)
+    code, verdict, reason = one(project, name)
+    assert (code, verdict, reason) == (
+        3,
+        "unrepeatable",
+        f"no item of tasks/tasks-{TASK}.md names the command that it ran",
+    )
+
+
+def test_a_run_in_the_folder_of_another_one_is_not_repeated(project: Project) -> None:
+    project.run()
+    folder = project.folders()[0]
+    folder.rename(folder.with_name(OTHER))
+
+    code, verdict, reason = one(project, OTHER)
+
+    assert (code, verdict) == (3, "unrepeatable")
+    assert reason == f"its manifest is that of run {folder.name} of task {TASK}"
+
+
 def test_a_repetition_cannot_be_resumed(project: Project) -> None:
     project.repo.commit("bad", {"a.txt": "bad\n"})
     project.run()

@@ -9,6 +9,7 @@ from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.runs.stages import Pipeline, Stage
 
 if TYPE_CHECKING:
+    from orchgate.acceptance.clauses import AcceptedItem
     from orchgate.acceptance.proof import Proof
     from orchgate.runner.pipeline_run import Finished
     from orchgate.runner.session import RunSettings
@@ -22,9 +23,13 @@ def prove(settings: RunSettings, proof: Proof, timeout_seconds: float) -> Finish
     from orchgate.runner import pipeline_run
 
     words, command = recorded_words(proof.item)
-    title = clip(words, TITLE)
-    stage = Stage(
-        PIPELINE, title, shell=proof.item.command, timeout_seconds=timeout_seconds, env={WITHIN: proof.document.path}
-    )
     accepts = {"document": proof.document.path, "item": words, "command": command}
-    return pipeline_run.run(settings._replace(accepts=accepts), Pipeline(PIPELINE, title, (stage,)))
+    pipeline = pipeline_of(proof.item, proof.document.path, timeout_seconds)
+    return pipeline_run.run(settings._replace(accepts=accepts), pipeline)
+
+
+def pipeline_of(item: AcceptedItem, document: str, timeout_seconds: float | None) -> Pipeline:
+    """What runs the command of an item of a document, by its repository path."""
+    title = clip(recorded_words(item)[0], TITLE)
+    stage = Stage(PIPELINE, title, shell=item.command, timeout_seconds=timeout_seconds, env={WITHIN: document})
+    return Pipeline(PIPELINE, title, (stage,))

@@ -394,9 +394,8 @@ def unbound(repository: Repository) -> dict[str, str]:
 
 
 def discard(repository: Repository, found: Checkout) -> None:
-    """Takes a work tree away whose making cost too little to keep it. Whoever has it holds its lock."""
-    remove(repository, found.root)
-    erase(os.path.dirname(found.scratch))
+    """Takes away a work tree that is not worth being kept, unless somebody uses it now."""
+    _clear(os.path.dirname(found.scratch), lambda _: remove(repository, found.root))
 
 
 def _checked(git: Git, *args: str) -> bytes:

@@ -10,7 +10,7 @@ import contextlib
 import os
 
 from orchgate.config.load import load_work_tree
-from orchgate.errors import ConfigError, GitError, OrchgateError, UsageError
+from orchgate.errors import ConfigError, GitError, OrchgateError, Unreadable, UsageError
 from orchgate.evidence.run_trees import not_counting
 from orchgate.git import state, worktree_cache
 from orchgate.lib import working_time
@@ -34,23 +34,28 @@ if TYPE_CHECKING:
     from orchgate.git.worktree_cache import Checkout
     from orchgate.replay.comparison import Difference
     from orchgate.runner.session import Reporter
-    from orchgate.runs.run import Run
+    from orchgate.runs.run import Acceptance, Run
     from orchgate.runs.stages import Pipeline
 
 _ASSIGNED = lazy(
     r"\b([A-Za-z_][A-Za-z0-9_]*)(?:=| in\b)|\bread (?:-r )?([A-Za-z_][A-Za-z0-9_]*)"
 )  # by a shell line itself
 _LISTED = 5
+_MOST_BYTES = 4 << 20  # of a document
 _VENV = "VIRTUAL_ENV"
 MOST_TIMES = 2  # where nobody says how often, and the first repetition says otherwise than the record
 
 
 class ReplayRequest(NamedTuple):
-    """How runs are repeated: for `seconds` at most each, `times` times (None: again where the first one differs)."""
+    """How runs are repeated: for `seconds` at most each, `times` times (None: again where the first one differs).
+
+    `made` are the work trees that are to be taken away in the end: several runs may be of one tree.
+    """
 
     repository: Repository
     environ: Mapping[str, str]
     reporter: Reporter
+    made: list[Checkout]
     seconds: float | None = None
     times: int | None = None
 
@@ -82,12 +87,19 @@ def refused(error: OrchgateError, run: Run | None = None) -> Outcome:
 
 
 def replay(recorded: RecordedRun, asked: ReplayRequest) -> Outcome:
-    """Repeats a run. Raises KeyboardInterrupt for a signal, once nothing of it is left; WriteError."""
+    """Repeats a run. Raises KeyboardInterrupt for a signal, once nothing of it is left."""
     try:
         with _scene(recorded, asked) as scene:
             return _judged(recorded, scene, list(_repetitions(recorded, scene, asked)))
-    except (Unrepeatable, Contradicted) as error:
+    except OrchgateError as error:
         return refused(error, recorded.run)
+
+
+def tidy(asked: ReplayRequest) -> None:
+    """Takes away what nobody has set up. No errors: what is left is cleaned before it is used again."""
+    for found in {one.root: one for one in asked.made}.values():
+        with contextlib.suppress(OrchgateError, OSError):
+            worktree_cache.discard(asked.repository, found)
 
 
 def _repetitions(recorded: RecordedRun, scene: _Scene, asked: ReplayRequest) -> Iterator[Run]:
@@ -147,7 +159,7 @@ def _scene(recorded: RecordedRun, asked: ReplayRequest) -> Iterator[_Scene]:
         except GitError as error:
             raise tree.missing_objects(error) from error
         if not config_setup:
-            stack.callback(worktree_cache.discard, repository, found)
+            asked.made.append(found)
         yield _ready(recorded, asked, found, commit)
 
 
@@ -171,7 +183,7 @@ def _ready(recorded: RecordedRun, asked: ReplayRequest, found: Checkout, commit:
             config = None
         roots = config.evidence.roots if config else ()
         laid = tree.lay(at, recorded.git, (ids.RUNS, *roots), not_counting(config) if config else ())
-    pipelines, pipeline, setup = _definition(found.root, recorded)
+    pipelines, pipeline, setup = _definition(found.root, recorded, asked.repository.root)
     environ, notes = _environment(asked, found.root)
     asked.repository.blobs.close()  # what runs stages ends every process below it
     if setup:
@@ -198,11 +210,16 @@ def _ready(recorded: RecordedRun, asked: ReplayRequest, found: Checkout, commit:
     return _Scene(settings, pipeline, notes)
 
 
-def _definition(root: str, recorded: RecordedRun) -> tuple[Mapping[str, Pipeline], Pipeline, tuple[str, ...]]:
+def _definition(
+    root: str, recorded: RecordedRun, home: str
+) -> tuple[Mapping[str, Pipeline], Pipeline, tuple[str, ...]]:
     """The pipelines that the tree defines, the recorded one, and what sets a tree up. Raises Unrepeatable."""
     name = recorded.run.pipeline_id
     try:
         config = load_work_tree(root)
+        if recorded.run.accepts:
+            pipeline = _of_item(recorded.run.accepts, (root, home))
+            return {name: pipeline}, pipeline, config.performance.setup
         pipelines = load_all(root, config, name)
         pipeline = find(pipelines, name)
     except UsageError as error:
@@ -214,6 +231,28 @@ def _definition(root: str, recorded: RecordedRun) -> tuple[Mapping[str, Pipeline
         by = f"recorded by {recorded.runner}" if recorded.runner else ""
         raise Unrepeatable(f"pipeline {name} is defined otherwise at its tree: {said}", by)
     return pipelines, pipeline, config.performance.setup
+
+
+def _of_item(accepts: Acceptance, roots: Sequence[str]) -> Pipeline:
+    """What runs the command of an item, as its document names it in one of the trees: not as a manifest says.
+
+    Raises Unrepeatable.
+    """
+    from orchgate.acceptance.clauses import accepted_items
+    from orchgate.acceptance.findings import recorded_words
+    from orchgate.acceptance.proving import pipeline_of
+    from orchgate.git.snapshot import WorkTree
+    from orchgate.markdown.document import Document
+
+    for root in roots:
+        try:
+            text = WorkTree(root).find(accepts.document, _MOST_BYTES)
+        except Unreadable:
+            continue
+        for item in accepted_items(Document(accepts.document, text)) if text is not None else ():
+            if recorded_words(item) == (accepts.item, accepts.command):
+                return pipeline_of(item, accepts.document, None)
+    raise Unrepeatable(f"no item of {accepts.document} names the command that it ran", "orchgate tasks check")
 
 
 def _environment(asked: ReplayRequest, root: str) -> tuple[dict[str, str], tuple[str, ...]]:

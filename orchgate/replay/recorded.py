@@ -6,6 +6,8 @@ before anything runs.
 
 from __future__ import annotations
 
+import os
+
 from orchgate.errors import OrchgateError
 from orchgate.lib.files import sha256_hex
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
@@ -55,6 +57,9 @@ def read(manifest: bytes, beside: bytes | None, path: str) -> RecordedRun:
     if not locate.is_derived(document):
         raise Unrepeatable(f"another program recorded it ({run.format}), which says no tree", "orchgate run PIPELINE")
     first = _first_event(document, beside)
+    place = (run.task_id, run.run_id)
+    if place != (os.path.basename(os.path.dirname(os.path.dirname(run.folder))), os.path.basename(run.folder)):
+        raise Unrepeatable(f"its manifest is that of run {run.run_id[:60]} of task {run.task_id[:60]}")
     for problem in contradictions(run):
         raise Contradicted(f"its manifest contradicts itself: {journal.sentence(problem)}")
     _require_whole(run, first)

@@ -89,10 +89,7 @@ def run(args: argparse.Namespace) -> Verdict | int:
         places = _places(repository)
         cited = _cited(args, repository, places)
         _say(args, cited)
-        outcomes = []
-        for path in cited.manifests:
-            outcomes.append((path, _replayed(path, places, _request(args, repository), args)))
-            replay_report.show(repository.root, path, outcomes[-1][1], args.output_format)
+        outcomes = list(_outcomes(args, repository, places, cited))
     if args.output_format == "json":
         work_tree.print_json(replay_report.document(repository.root, cited, outcomes))
     else:
@@ -189,11 +186,21 @@ def _of_change(args: argparse.Namespace, repository: Repository) -> Cited:
     )
 
 
-def _request(args: argparse.Namespace, repository: Repository) -> ReplayRequest:
-    from orchgate.replay.again import ReplayRequest
+def _outcomes(
+    args: argparse.Namespace, repository: Repository, places: _Places, cited: Cited
+) -> Iterator[tuple[str, Outcome]]:
+    """What becomes of each run, said at once."""
+    from orchgate.replay import again
 
     reporter = work_tree.reporter(args.output_format)
-    return ReplayRequest(repository, dict(os.environ), reporter, args.timeout, args.runs)
+    request = again.ReplayRequest(repository, dict(os.environ), reporter, [], args.timeout, args.runs)
+    try:
+        for path in cited.manifests:
+            outcome = _replayed(path, places, request, args)
+            replay_report.show(repository.root, path, outcome, args.output_format)
+            yield path, outcome
+    finally:
+        again.tidy(request)
 
 
 def _replayed(path: str, places: _Places, request: ReplayRequest, args: argparse.Namespace) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 
-from orchgate.commands.shared import work_tree
+from orchgate.commands.shared import screen, work_tree
 from orchgate.lib.text import counted, short_seconds
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import worst
@@ -13,6 +13,7 @@ from orchgate.outputs._document import headed
 from orchgate.outputs._escape import escape
 from orchgate.replay import comparison
 from orchgate.replay.comparison import ReplayVerdict, Weight
+from orchgate.tools import differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,7 +53,9 @@ def before(recorded: RecordedRun) -> Iterator[str]:
 
 def show(root: str, path: str, outcome: Outcome, output_format: str) -> None:
     if output_format == "text":
-        sys.stdout.writelines(escape(line) + "\n" for line in lines(root, path, outcome))
+        width = screen.here().width
+        wrapped = (part for line in lines(root, path, outcome) for part in screen.wrapped(escape(line), width, 4))
+        sys.stdout.writelines(f"{part}\n" for part in wrapped)
         sys.stdout.flush()
 
 
@@ -69,8 +72,10 @@ def lines(root: str, path: str, outcome: Outcome) -> Iterator[str]:
         other = comparison.machine_differences(run.machine, outcome.repeated[0].machine)
         if other:
             yield f"  another machine: {'; '.join(other)}"
+        if tools := _other_tools(run, outcome.repeated):
+            yield f"  other tools: {differences.sentence(tools)}"
     yield from (f"  note: {one}" for one in outcome.notes)
-    yield from (f"  recorded: {work_tree.inside(root, one.path)}" for one in outcome.repeated)
+    yield from (f"  manifest: {work_tree.inside(root, one.path)}" for one in outcome.repeated)
     if hint := outcome.hint or _advice(outcome):
         yield f"  hint: {hint}"
 
@@ -80,8 +85,8 @@ def _result(outcome: Outcome) -> str:
     assert run is not None
     done = Counter(stage.status for stage in run.stages)
     parts = [f"{count} {'stage' if count == 1 else 'stages'} {status}" for status, count in done.items()]
-    parts += [comparison.counts(run.tests) + " (tests)"] if run.tests else []
-    return f"recorded {run.status}: " + ", ".join(parts)
+    tests = f"; tests: {comparison.counts(run.tests)}" if run.tests else ""
+    return f"recorded as {run.status} ({', '.join(parts)}{tests})"
 
 
 def _difference(one: Difference) -> str:
@@ -96,6 +101,11 @@ def _times(run: Run, repeated: Sequence[Run]) -> str:
     cached = ", partly from the cache" if any(stage.cached for stage in run.stages) else ""
     shown = " to ".join(dict.fromkeys(short_seconds(one) for one in (min(now), max(now)))) if now else "unknown"
     return f"recorded {short_seconds(recorded) if recorded is not None else 'unknown'}{cached}, now {shown}"
+
+
+def _other_tools(run: Run, repeated: Sequence[Run]) -> tuple[str, ...]:
+    """The tools that are other ones than when the run was recorded, as far as both say."""
+    return differences.differences(run.tools, repeated[0].tools) if repeated else ()
 
 
 def _advice(outcome: Outcome) -> str:
@@ -163,6 +173,7 @@ def _row(root: str, path: str, outcome: Outcome) -> dict[str, object]:
         "machine_differences": comparison.machine_differences(
             run.machine if run else None, first.machine if first else None
         ),
+        "tool_differences": list(_other_tools(run, outcome.repeated)) if run else [],
         "notes": list(outcome.notes),
     }
 
