@@ -25,7 +25,7 @@ def _install(session: nox.Session, *groups: str) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The whole test suite; arguments go to pytest: `nox -s tests -- -m "not slow"`."""
-    _install(session, "test", "browser", "buckets")
+    _install(session, "test", "browser", "buckets", "reports")
     session.run("pytest", "-n", "auto", "--dist", "worksteal", *session.posargs)
 
 

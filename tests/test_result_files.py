@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -292,6 +294,30 @@ def test_a_path_that_leaves_the_tree_is_named(tmp_path: Path) -> None:
     assert collect(tmp_path / "tree", "../r.xml").problems[0].endswith("is outside of the work tree: not counted")
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (
+            "".join(f'{{"$report_type": "TestReport", "nodeid": "{one}"}}\n' for one in range(4)),
+            "names more than 3 tests",
+        ),
+        (
+            "<testsuite name='pytest'>" + "".join(f"<testcase name='{one}'/>" for one in range(4)),
+            "lists more than 3 tests",
+        ),
+    ],
+    ids=["lines", "cases"],
+)
+def test_names_that_take_memory_have_a_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, reason: str
+) -> None:
+    monkeypatch.setattr(pytest_reports, "_MOST_AT_ONCE", 3)
+    monkeypatch.setattr(junit, "MOST_COMPARED", 3)
+    (tmp_path / "r").write_text(content)
+
+    assert refusal(tmp_path / "r").startswith(reason)
+
+
 # --- Several files of a stage
 
 
@@ -487,3 +513,52 @@ def test_ctest_of_today_is_read(tmp_path: Path) -> None:
     ran("ctest", "--test-dir", "b", "--output-junit", tmp_path / "r.xml", cwd=tmp_path)
 
     assert collect(tmp_path, "r.xml").tests == CountedTests(1, 1, 0, 0, "junit", 0, ("bad",))
+
+
+SAMPLE = """
+import pytest
+tries = []
+def test_ok(): pass
+def test_bad(): assert 0
+@pytest.mark.skip
+def test_skip(): pass
+@pytest.mark.xfail
+def test_xfail(): assert 0
+@pytest.fixture
+def leaky():
+    yield
+    assert 0
+def test_teardown(leaky): pass
+def test_both(leaky): assert 0
+def test_flaky():
+    tries.append(1)
+    assert tries[1:]
+def test_subtests(subtests):
+    with subtests.test(): assert 0
+def test_bench(benchmark): benchmark(sum, [1, 2])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not find_spec("pytest_jsonreport"), reason="needs the dependency group reports")
+@pytest.mark.parametrize("more", [(), ("-n2", "-pno:benchmark", "--deselect=test_sample.py::test_bench")])
+def test_what_pytest_writes_today_is_read_alike_in_each_format(tmp_path: Path, more: tuple[str, ...]) -> None:
+    (tmp_path / "test_sample.py").write_text(SAMPLE)
+    (tmp_path / "pytest.ini").touch()
+    written = (
+        "--junitxml=r.xml",
+        "--json-report",
+        "--json-report-file=j.json",
+        "--report-log=l.jsonl",
+        "--ctrf=c.json",
+    )
+    timed = () if more else ("--benchmark-json=b.json",)
+
+    ran(sys.executable, "-m", "pytest", "-q", "-pno:randomly", "--reruns=1", *written, *timed, *more, cwd=tmp_path)
+
+    passed, wanted = (2, 0) if more else (3, 1)
+    for name in ("r.xml", "j.json", "l.jsonl", "c.json"):
+        found = read(tmp_path / name)
+        assert (name, found.passed, found.failed + found.errors, found.skipped, found.flaky) == (name, passed, 4, 2, 1)
+        assert sorted(one.rpartition("::test_")[2] for one in found.failing) == ["bad", "both", "subtests", "teardown"]
+    assert len(collect(tmp_path, "*.json").benchmarks) == wanted

@@ -99,6 +99,8 @@ def _whole(content: bytes, format_: str) -> FileResults:
         raise ResultsError("is empty")
     if not format_ and content.lstrip(b"\xef\xbb\xbf\r\n\t ")[:1] not in (b"{", b"["):
         format_ = _of_text(content)
+    if format_ == "go" and len(content) > benchmark_formats.LARGEST:
+        raise ResultsError(f"is longer than {benchmark_formats.LARGEST} bytes")
     if reader := benchmark_formats.READERS.get(format_):
         return FileResults(times=reader(content))
     document, twice = _document(content)
@@ -110,6 +112,7 @@ def _whole(content: bytes, format_: str) -> FileResults:
         return FileResults(tests, doubt=doubt)
     if name == pytest_reports.JSON_REPORT:
         return FileResults(pytest_reports.parse_json_report(document))
+    del document  # before it is read once more
     return FileResults(times=benchmark_formats.READERS[name](content))
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SOURCE = "junit"
 MAX_TAG = 8 * 1024 * 1024  # bytes of one tag or comment; a parser starts over with it at every chunk
+MOST_COMPARED = 500_000  # tests of pytest's whose names are kept, which take memory
 MOST_CLAIMED = 10_000_000  # tests of a report that lists none of them
 _SUITES = ("testsuites", "testsuite")
 _OUTCOMES = {"skipped": "skipped", "error": "error", "failure": "failed"}
@@ -136,6 +137,8 @@ class _Counting:
             if before is not None:
                 self._again(case, before, key)
                 return
+            if len(self.attempts) >= MOST_COMPARED:
+                raise ResultsError(f"lists more than {MOST_COMPARED} tests of pytest's")
             self.attempts[key] = case.outcome
         if case.outcome == "passed" and not case.retried:
             self.tally.counts["passed"] += 1  # as most do

@@ -19,6 +19,7 @@ _OUTCOMES = {
     "xfailed": "skipped",
     "error": "error",
 }
+_MOST_AT_ONCE = 100_000  # tests that began and have not ended, which take memory
 _PHASES = ("setup", "call", "teardown")
 
 
@@ -73,6 +74,8 @@ def _after_rerun(test: dict[str, object]) -> str:
 
 class _Attempts:
     """A test that goes on: the worst of what its phases and subtests said so far."""
+
+    __slots__ = ("outcome", "repeat", "repeated")
 
     def __init__(self) -> None:
         self.outcome = "passed"
@@ -132,7 +135,11 @@ def _event(number: int, line: bytes) -> dict[str, object]:
 
 def _see(event: dict[str, object], going_on: dict[str, _Attempts], tally: Tally) -> None:
     name = str(event.get("nodeid") or "")
-    test = going_on.setdefault(name, _Attempts())
+    test = going_on.get(name)
+    if test is None:
+        test = going_on[name] = _Attempts()
+        if len(going_on) > _MOST_AT_ONCE:
+            raise ResultsError(f"names more than {_MOST_AT_ONCE} tests that never end")
     test.see(event)
     if event["$report_type"] != "TestReport" or event.get("when") != "teardown":
         return

@@ -127,6 +127,7 @@ class _FoundResults:
     def __init__(self, places: ResultPlaces, before: Mapping[str, Stamp]) -> None:
         self._places = places
         self._before = before
+        self._taken: set[str] = set()
         self._seen: set[tuple[int, ...]] = set()
         self._bytes = 0
         self._seconds: dict[str, float] = {}
@@ -140,6 +141,9 @@ class _FoundResults:
             self.problems.append(f"{pattern}: matches {len(paths)} files, limit {MAX_REPORTS}: not counted")
             return
         for path in paths:
+            if path in self._taken:  # by a pattern before this one
+                continue
+            self._taken.add(path)
             shown = self._shown(path)
             with _noting(shown, self.problems):
                 self._read(path, shown, format_)

@@ -141,7 +141,8 @@ def _aside(detail: str | None) -> str:
 def tests(counts: Mapping[str, Any]) -> str:
     """`5 passed, 1 failed`; `5 passed (1 at a later attempt)`."""
     later = f" ({counts['flaky']} at a later attempt)" if counts.get("flaky") else ""
-    parts = {"passed": f"passed{later}", "failed": "failed", "errors": "errors", "skipped": "skipped"}
+    errors = "error" if counts.get("errors") == 1 else "errors"
+    parts = {"passed": f"passed{later}", "failed": "failed", "errors": errors, "skipped": "skipped"}
     return ", ".join(f"{counts[key]} {said}" for key, said in parts.items() if counts.get(key)) or "no tests"
 
 
