@@ -1,5 +1,7 @@
 """An `ExportTraceServiceRequest` of OpenTelemetry in its JSON form, which Jaeger, Tempo and collectors take as it is.
 
+It is one line: as such, receivers that read files take it, too.
+
 What OpenTelemetry has a name for is called so (`cicd.*`, `process.*`, `vcs.*`), everything else `orchgate.*`.
 """
 
@@ -31,16 +33,16 @@ _SHARED = {  # by our name for it
 
 def chunks(items: Iterable[RunExport | UnreadRun]) -> Iterator[str]:
     yield '{"resourceSpans":['
-    between = "\n"
+    between = ""
     for item in items:
         if isinstance(item, UnreadRun):
             continue
         yield f'{between}{{"resource":{json_of(_resource(item))},"scopeSpans":[{{"scope":{json_of(_SCOPE)},"spans":['
         for position, span in enumerate(item.spans):
-            yield (",\n" if position else "\n") + json_of(_span(span, item))
+            yield ("," if position else "") + json_of(_span(span, item))
         yield "]}]}"
-        between = ",\n"
-    yield "\n]}\n"
+        between = ","
+    yield "]}\n"
 
 
 _SCOPE = {"name": "orchgate", "version": __version__}
