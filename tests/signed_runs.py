@@ -6,10 +6,10 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchgate.attest import statement
+from orchgate.attest import bundle
+from orchgate.attest.bundle import ALLOWED_SIGNERS as ALLOWED
 from orchgate.runs import state
-from orchgate.signers.requirement import path_of
-from orchgate.signers.trusted import ALLOWED
+from orchgate.runs.locate import place_of
 from tests import signing
 from tests.support import checked
 
@@ -66,16 +66,17 @@ class SignedRuns(NamedTuple):
         path.write_bytes(state.render(state.manifest(json.loads(line) for line in journal.read_text().splitlines())))
 
     def statement(self, run: str) -> bytes:
-        manifest = (self.repo.root / run).read_bytes()
-        journal = (self.repo.root / run).with_name("events.jsonl").read_bytes()
-        return statement.render(run, manifest, journal, json.loads(manifest))
+        return bundle.recorded(str(self.repo.root), run, (".runs",), 1 << 20).statement
 
-    def sign(self, run: str, who: str = "ci", namespace: str = "orchgate-evidence") -> str:
-        """Adds a signature of a run and stages it; the path of its file."""
-        path = path_of(run, (".runs",))
-        full = self.repo.root / path
-        lines = full.read_bytes() if full.exists() else b""
-        self.repo.stage(path, lines + self.keys[who].line(self.statement(run), namespace))
+    def sign(self, run: str, who: str = "ci", namespace: str = "") -> str:
+        """Adds a signature of a run and stages it; the path of its file. Ours makes none for another namespace."""
+        path = signatures_of(run)
+        if namespace:
+            self.repo.stage(path, self.keys[who].line(self.statement(run), namespace))
+            return path
+        ended = self.repo.orchgate("evidence", "sign", run, "--key", str(self.keys[who].path))
+        assert ended.code == 0, ended.out
+        self.repo.git("add", ".orchgate")
         return path
 
     def said(self, *args: str) -> list[str]:
@@ -90,6 +91,12 @@ class SignedRuns(NamedTuple):
 
     def report(self, *args: str) -> dict[str, Any]:
         return checked("evidence", *(args or ("--staged",)))
+
+
+def signatures_of(run: str) -> str:
+    place = place_of(run, (".runs",))
+    assert place is not None
+    return bundle.path_of(place)
 
 
 def allowed(keys: Mapping[str, Key]) -> str:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchgate.signers.requirement import path_of
-from orchgate.signers.trusted import ALLOWED, REVOKED
+from orchgate.attest.bundle import ALLOWED_SIGNERS as ALLOWED
+from orchgate.attest.bundle import REVOKED_KEYS as REVOKED
 from tests import signed_runs
 from tests.repo import ORCHGATE, clone
 from tests.signed_runs import CHECKLIST, LOCK, POLICY, TICKED, SignedRuns
@@ -156,7 +156,7 @@ def test_the_signature_of_another_run_is_none_of_this_one(signed: SignedRuns) ->
     other, run = signed.run(), signed.run()
     signed.claim(run)
     path = signed.sign(other)
-    signed.repo.git("mv", path, path_of(run, (".runs",)))
+    signed.repo.git("mv", path, signed_runs.signatures_of(run))
 
     assert "is of another manifest" in signed.said()[0]
 
@@ -434,6 +434,7 @@ def test_a_packet_is_finished_by_a_signed_run(
         signed.repo.commit()
 
     owed = owes(signed)
+    assert judged(signed, "--all-files")[0] == 0  # which adds nothing to itself
     finish(signed)
     said = signed.said()
     signed.repo.commit()
@@ -446,6 +447,17 @@ def owes(signed: SignedRuns) -> list[str]:
     """What the task owes, as rules."""
     ended = signed.repo.orchgate("tasks", "check", signed_runs.TASK, "--output-format", "json")
     return [one["rule"] for one in json.loads(ended.out)["tasks"][0]["owes"]]
+
+
+def test_a_task_owes_the_signatures_of_what_its_branch_claims(signed: SignedRuns) -> None:
+    signed.repo.git("checkout", "-q", "-b", "work")
+    run = signed.run("build")
+    signed.claim(run)
+
+    assert "EVD014" in owes(signed)
+
+    signed.sign(run)
+    assert "EVD014" not in owes(signed)
 
 
 # Several clones
@@ -517,7 +529,6 @@ def test_branches_that_each_sign_a_run_are_merged(signed: SignedRuns) -> None:
 def test_branches_that_sign_one_run_are_merged(signed: SignedRuns) -> None:
     run = signed.run()
     signed.claim(run)
-    signed.repo.stage(".orchgate/.gitattributes", "signatures/**/*.intoto.jsonl text eol=lf merge=union\n")
     signed.repo.git("checkout", "-q", "-b", "claims")
     signed.repo.commit("claimed, and not yet signed")
     for name in ("ci", "ann"):
@@ -529,7 +540,7 @@ def test_branches_that_sign_one_run_are_merged(signed: SignedRuns) -> None:
     code, out = judged(signed, "--base", "main", "--head", "HEAD")
 
     assert code == 0, out
-    assert len((signed.repo.root / path_of(run, (".runs",))).read_text().splitlines()) == 2
+    assert len((signed.repo.root / signed_runs.signatures_of(run)).read_text().splitlines()) == 2
 
 
 def test_a_squash_with_the_tree_that_was_run_keeps_the_signature(signed: SignedRuns) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SECRETS = ("evidence.secrets", "evidence.secrets-allowed")
 EVERY_RULE = ("",)  # which every rule begins with
 SIGNERS = (".orchgate/allowed_signers", ".orchgate/revoked_keys")
+PROVED = "accept"  # what runs of acceptance criteria are of
 SIGNED = ("EVD014",)  # which they can silence
 RULES = (
     Rule(
@@ -348,7 +349,7 @@ def _missing_pipelines(ctx: Context) -> Iterator[ConfigFault]:
     from orchgate.runs.pipeline import CODEX_FILE, CODEX_MAX_BYTES, parse_codex
 
     content = ctx.snapshot.find(CODEX_FILE, CODEX_MAX_BYTES)
-    known = {SHIPPED, *config.pipelines, *(parse_codex(content) if content is not None else ())}
+    known = {SHIPPED, PROVED, *config.pipelines, *(parse_codex(content) if content is not None else ())}
     for at, name in asked:
         if not any(is_like(one, name) for one in known):
             yield ConfigFault(at, f"nobody defines a pipeline {as_toml(name)}", nearest(name, sorted(known)))

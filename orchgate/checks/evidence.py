@@ -343,7 +343,10 @@ def _given_up(sources: EvidenceSources) -> Iterable[Finding]:
 
 def new_claims(sources: EvidenceSources) -> Sequence[RunClaim]:
     """The sentences that a change adds and that rest on runs."""
-    documents, old = sources.sides
+    return _added(sources, *sources.sides)
+
+
+def _added(sources: EvidenceSources, documents: list[Document], old: list[Document]) -> Sequence[RunClaim]:
     if all("/cli/" not in document.text for document in documents):
         return ()
     lines = Counter(line for document in old for line in document.text.split("\n"))
@@ -366,29 +369,26 @@ def _unsigned(
     ctx: Context, sources: EvidenceSources, paths: list[str], new: Sequence[RunClaim]
 ) -> Iterator[Finding | Trouble]:
     """EVD014. A tree adds nothing to itself; as if its packets were finished, they owe what they would then."""
-    if ctx.base is ctx.snapshot and not ctx.as_finished:
+    if ctx.as_finished:
+        new = _added(sources, *_since_base(ctx, paths))
+    elif ctx.base is ctx.snapshot:
         return
-    from orchgate.signers.judgement import Situation, unsigned
+    from orchgate.signers.judgement import RunsOfChange, unsigned
 
     def citing(runs: frozenset[str]) -> Iterable[RunClaim]:
         documents, _ = ctx.documents.read(mentioning(ctx, (), runs, frozenset()))
         return _claims(sources, documents, runs)
 
-    situation = Situation(
-        ctx.config,
-        ctx.scope,
-        ctx.snapshot,
-        ctx.base,
-        ctx.layout,
-        ctx.documents.one,
-        sources.artifacts,
-        sources.runs,
-        ctx.artifacts_with,
-        sources.changed,
-        lambda: ctx.now,
-        first=ctx.scope.base is None and not ctx.as_finished,
-    )
-    yield from unsigned(situation, new, _finished(sources, paths), citing)
+    found = RunsOfChange(sources.artifacts, sources.runs, sources.changed, citing)
+    yield from unsigned(ctx, found, new, _finished(sources, paths))
+
+
+def _since_base(ctx: Context, paths: list[str]) -> tuple[list[Document], list[Document]]:
+    """The documents of a tree that cite runs and are not as they are at the base, and as they are there."""
+    now, before = ctx.snapshot.entries, ctx.base.entries
+    documents, _ = ctx.documents.read([path for path in paths if before.get(path) != now[path]])
+    citing = {one.path: one.path for one in documents if "/cli/" in one.text}
+    return [one for one in documents if one.path in citing], list(_at_base(ctx, citing))
 
 
 def _finished(sources: EvidenceSources, paths: list[str]) -> Iterator[Packet]:
@@ -406,12 +406,17 @@ def _unasked(ctx: Context, unknown: OrchgateError) -> Iterator[Trouble]:
 
 def _as_they_were(ctx: Context) -> Iterator[Document]:
     """The touched documents before the change, under the names they have now."""
+    names = {change.old_path or change.path: change.path for change in ctx.scope.changes if change.status != "A"}
+    wanted = (name for name in names if matches(name, ctx.config.evidence.documents))
+    return _at_base(ctx, {name: names[name] for name in wanted})
+
+
+def _at_base(ctx: Context, names: Mapping[str, str]) -> Iterator[Document]:
+    """Documents of the base, under other names."""
     from orchgate.gate.documents import MAX_BYTES
     from orchgate.markdown.document import Document
 
-    names = {change.old_path or change.path: change.path for change in ctx.scope.changes if change.status != "A"}
-    wanted = [name for name in names if matches(name, ctx.config.evidence.documents)]
-    for name, content in ctx.base.read_many(wanted, MAX_BYTES):
+    for name, content in ctx.base.read_many(names, MAX_BYTES):
         if isinstance(content, bytes):
             yield Document(names[name], content)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from orchgate.attest.bundle import ALLOWED_SIGNERS as ALLOWED
 from orchgate.attest.signatures import Verifier
 from orchgate.config import signing
 from orchgate.errors import OrchgateError, Unreadable
@@ -15,13 +16,13 @@ from orchgate.evidence import kept_lock
 from orchgate.evidence.facts import SUCCEEDED, CitedRuns
 from orchgate.evidence.lock import Lock, LockError
 from orchgate.evidence.packet_evidence import Owners, has_phase, linked_runs, required_runs
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, cached_property
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol, cached_property
 from orchgate.markdown.document import Document
 from orchgate.model import Finding, Location, Severity, Trouble
 from orchgate.packets.catalog import Packets
 from orchgate.runs.locate import JOURNAL, NAME, manifest_of
 from orchgate.signers.requirement import Lack, SignedRuns, manifests_of
-from orchgate.signers.trusted import ALLOWED, signers_of
+from orchgate.signers.trusted import signers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -39,48 +40,69 @@ if TYPE_CHECKING:
 _ADOPT = "land .orchgate/allowed_signers first, in a separate change"
 
 
-class Situation(NamedTuple):
-    """What is judged, and by what.
+class Judged(Protocol):
+    """What is judged, and by what: a `Context` of the gate."""
 
-    `artifacts_with` gives what is on disk or pinned by a lock; `altered` are artifacts whose pins the change alters.
-    `first`: there is no base at all.
+    @property
+    def config(self) -> Config: ...
+
+    @property
+    def scope(self) -> Scope: ...
+
+    @property
+    def snapshot(self) -> Snapshot: ...
+
+    @property
+    def base(self) -> Snapshot: ...
+
+    @property
+    def layout(self) -> Layout | None: ...
+
+    @property
+    def documents(self) -> ParsedDocuments: ...
+
+    @property
+    def as_finished(self) -> bool: ...
+
+    @property
+    def now(self) -> datetime: ...
+
+    def artifacts_with(self, lock: Lock) -> Artifacts: ...
+
+
+class ParsedDocuments(Protocol):
+    def one(self, path: str) -> Document: ...
+
+
+class RunsOfChange(NamedTuple):
+    """The runs that a change cites, and what is on disk or pinned of them.
+
+    `altered` are artifacts whose pins the change alters. `citing` gets the claims of all documents by some run ids.
     """
 
-    config: Config
-    scope: Scope
-    tree: Snapshot
-    base: Snapshot
-    layout: Layout | None
-    document: Callable[[str], Document]
     artifacts: Artifacts
     runs: CitedRuns
-    artifacts_with: Callable[[Lock], Artifacts]
     altered: Collection[str]
-    now: Callable[[], datetime]
-    first: bool
+    citing: Callable[[frozenset[str]], Iterable[RunClaim]]
 
 
 class NoSigners(OrchgateError):
     """The base names nobody whose signature counts."""
 
 
-def unsigned(
-    at: Situation,
-    claims: Iterable[RunClaim],
-    packets: Iterable[Packet],
-    citing: Callable[[frozenset[str]], Iterable[RunClaim]],
-) -> Iterator[Said]:
-    """What is said of new claims, of packets that are finished, and of older claims by the runs that `citing` gets."""
+def unsigned(ctx: Judged, found: RunsOfChange, claims: Iterable[RunClaim], packets: Iterable[Packet]) -> Iterator[Said]:
+    """What is said of new claims, of packets that are finished, and of older claims."""
     with ExitStack() as stack:
-        judge = _Judge(at, stack)
+        judge = _Judge(ctx, found, stack)
         yield from judge.claims(claims)
         yield from judge.packets(packets)
-        yield from judge.older(citing)
+        yield from judge.older()
 
 
 class _Judge:
-    def __init__(self, at: Situation, stack: ExitStack) -> None:
-        self._at = at
+    def __init__(self, ctx: Judged, found: RunsOfChange, stack: ExitStack) -> None:
+        self._ctx = ctx
+        self._found = found
         self._stack = stack
         self._asked: set[tuple[str, str]] = set()  # documents and manifests of claims
         self._refused: set[str] = set()  # manifests
@@ -89,41 +111,41 @@ class _Judge:
     @cached_property
     def _verifier(self) -> Verifier:
         """Raises NoSigners, Unreadable."""
-        signers = signers_of(self._at.base, self._at.tree)
+        signers = signers_of(self._ctx.base, self._ctx.snapshot)
         if signers is None:
             raise NoSigners("the base has no list of signers, so nobody can tell whose signature counts", _ADOPT)
         return self._stack.enter_context(Verifier(signers))
 
     def _signed(self, tree: Snapshot, runs: CitedRuns) -> SignedRuns:
-        at = self._at
+        ctx = self._ctx
         return SignedRuns(
             tree,
-            at.base,
+            ctx.base,
             runs,
-            at.config.signatures,
+            ctx.config.signatures,
             verifier=self._verifier,
-            roots=at.artifacts.roots,
-            now=at.now(),
+            roots=self._found.artifacts.roots,
+            now=ctx.now,
         )
 
     @cached_property
     def _now(self) -> SignedRuns:
-        return self._signed(self._at.tree, self._at.runs)
+        return self._signed(self._ctx.snapshot, self._found.runs)
 
     @cached_property
     def _before(self) -> SignedRuns | None:
-        at = self._at
+        ctx = self._ctx
         try:
-            lock = kept_lock.of(at.base, at.base.cache) or Lock()
+            lock = kept_lock.of(ctx.base, ctx.base.cache) or Lock()
         except LockError:
             return None
-        runs = CitedRuns(at.base, at.artifacts_with(lock), at.config.manifests.max_bytes, lock)
-        return self._signed(at.base, runs)
+        runs = CitedRuns(ctx.base, ctx.artifacts_with(lock), ctx.config.manifests.max_bytes, lock)
+        return self._signed(ctx.base, runs)
 
     def _wanted(self, runs: CitedRuns, manifest: str) -> bool:
         """Whether a run has to be signed; not where its manifest cannot be read, of which other rules speak."""
         try:
-            return bool(signing.wanted(self._at.config.signatures, runs.facts(manifest).pipeline))
+            return bool(signing.wanted(self._ctx.config.signatures, runs.facts(manifest).pipeline))
         except OrchgateError:
             return False
 
@@ -132,7 +154,7 @@ class _Judge:
         try:
             return self._now.lack(manifest)
         except NoSigners as error:
-            if not self._at.first:
+            if self._ctx.scope.base is not None or self._ctx.as_finished:
                 return Trouble(Location(ALLOWED), error.message, error.hint)
             message = "signatures count from the next change on: there is no base with a list of signers"
             return Finding("EVD014", Location(ALLOWED), message, "", Severity.NOTE)
@@ -145,10 +167,10 @@ class _Judge:
     def claims(self, claims: Iterable[RunClaim]) -> Iterator[Said]:
         for claim in claims:
             key = (claim.place.document.path, claim.manifest)
-            if key in self._asked or not self._wanted(self._at.runs, claim.manifest):
+            if key in self._asked or not self._wanted(self._found.runs, claim.manifest):
                 continue
             self._asked.add(key)
-            if not (claim.knowing and not _succeeded(self._at.runs, claim.manifest)):
+            if not (claim.knowing and not _succeeded(self._found.runs, claim.manifest)):
                 yield from self._of_claim(claim, self._lack(claim.manifest))
 
     def _of_claim(self, claim: RunClaim, lack: Lack | Said | None) -> Iterator[Said]:
@@ -169,8 +191,8 @@ class _Judge:
 
     def packets(self, packets: Iterable[Packet]) -> Iterator[Said]:
         """Packets that are finished and were not: of the runs that are required of them, one of each kind is signed."""
-        policy = self._at.config.signatures
-        kinds = [kind for kind in required_runs(self._at.config) if signing.wanted(policy, kind.partition(":")[0])]
+        policy = self._ctx.config.signatures
+        kinds = [kind for kind in required_runs(self._ctx.config) if signing.wanted(policy, kind.partition(":")[0])]
         for packet in packets if kinds else ():
             if not self._was_finished(packet):
                 for kind in kinds:
@@ -178,8 +200,8 @@ class _Judge:
 
     def _of_packet(self, packet: Packet, kind: str) -> Iterator[Said]:
         pipeline, _, phase = kind.partition(":")
-        at = self._at
-        linked = linked_runs(packet, at.document, at.artifacts, at.runs)
+        ctx = self._ctx
+        linked = linked_runs(packet, ctx.documents.one, self._found.artifacts, self._found.runs)
         lines = linked.get(pipeline, {}) if linked is not None else {}
         found = {path: self._lack(path) for path in lines}
         signed = {path: line for path, line in lines.items() if found[path] is None}
@@ -199,29 +221,29 @@ class _Judge:
         )
 
     def _was_finished(self, packet: Packet) -> bool:
-        names = {one.path: one.old_path or one.path for one in self._at.scope.changes}
+        names = {one.path: one.old_path or one.path for one in self._ctx.scope.changes}
         paths = [names.get(path, path) for path in packet.paths]
-        there = (path for path in paths if path in self._at.base.entries)
+        there = (path for path in paths if path in self._ctx.base.entries)
         return any(self._owners_before.finished(path) for path in there)
 
     @cached_property
     def _owners_before(self) -> Owners:
-        at = self._at
-        read = at.base.read
-        packets = Packets(at.config.documents, at.base, at.layout)
+        ctx = self._ctx
+        read = ctx.base.read
+        packets = Packets(ctx.config.documents, ctx.base, ctx.layout)
         return Owners(packets, lambda path: Document(path, read(path)), whole=False)
 
     # -- What it takes away ---------------------------------------------------------------------
 
-    def older(self, citing: Callable[[frozenset[str]], Iterable[RunClaim]]) -> Iterator[Said]:
+    def older(self) -> Iterator[Said]:
         """Claims that were there and whose run was signed, by a pin or signatures that the change alters."""
         touched = {
-            manifest for manifest in self._touched() if self._wanted(self._at.runs, manifest) or self._held(manifest)
+            manifest for manifest in self._touched() if self._wanted(self._found.runs, manifest) or self._held(manifest)
         }
         if not touched:
             return
         ids = frozenset(manifest.split("/")[-2] for manifest in touched)
-        for claim in citing(ids):
+        for claim in self._found.citing(ids):
             key = (claim.place.document.path, claim.manifest)
             if claim.manifest in touched and key not in self._asked:
                 self._asked.add(key)
@@ -230,11 +252,11 @@ class _Judge:
                     yield from self._of_claim(claim, _taken(lack))
 
     def _touched(self) -> Iterator[str]:
-        roots = self._at.artifacts.roots
-        for change in self._at.scope.changes:
+        roots = self._found.artifacts.roots
+        for change in self._ctx.scope.changes:
             for path in filter(None, (change.path, change.old_path)):
                 yield from manifests_of(path, roots)
-        for path in self._at.altered:
+        for path in self._found.altered:
             if path.rpartition("/")[2] in (NAME, JOURNAL):
                 yield manifest_of(path, roots)
 

@@ -6,41 +6,32 @@ again with its pin is not what anybody signed. EVD008 holds what is on disk agai
 
 from __future__ import annotations
 
-from orchgate.attest.signatures import RUN_END, Signature, Verifier
+from orchgate.attest import bundle
+from orchgate.attest.envelope import MAX_BYTES
 from orchgate.attest.statement import Subject
 from orchgate.config import signing
-from orchgate.errors import OrchgateError
-from orchgate.evidence.facts import SUCCEEDED
+from orchgate.errors import OrchgateError, quoted
 from orchgate.lib.text import clip
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
-from orchgate.runs.locate import place_of
+from orchgate.runs.locate import NAME, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from orchgate.attest.signatures import Signature, Verifier
     from orchgate.config.settings import Signatures
     from orchgate.evidence.facts import CitedRuns
     from orchgate.git.snapshot import Snapshot
 
-FOLDER = ".orchgate/signatures"
-SUFFIX = ".intoto.jsonl"
-MAX_BYTES = 4 * 1024 * 1024
 MOST_RUNS = 500  # that one judgement verifies: each costs some processes
 _SHOWN = 3  # signatures that do not hold, which a message names
 
 
-def path_of(manifest: str, roots: tuple[str, ...]) -> str:
-    """Where the signatures of a run are; "" for a path that is no manifest's."""
-    place = place_of(manifest, roots)
-    return f"{FOLDER}/{place.task}/{place.run_id}{SUFFIX}" if place else ""
-
-
 def manifests_of(path: str, roots: tuple[str, ...]) -> Iterator[str]:
     """The manifests whose signatures a path may hold."""
-    task, _, name = path.removeprefix(FOLDER + "/").rpartition("/")
-    if path.startswith(FOLDER + "/") and name.endswith(SUFFIX) and task and "/" not in task:
-        yield from (f"{root}/{task}/cli/{name.removesuffix(SUFFIX)}/manifest.json" for root in roots)
+    if run := bundle.run_of(path):
+        yield from (f"{root}/{run[0]}/cli/{run[1]}/{NAME}" for root in roots)
 
 
 class Lack(NamedTuple):
@@ -98,7 +89,8 @@ class SignedRuns:
         if not roles:
             return None
         subject = self._subject(manifest)
-        found = tuple(self._signatures(path_of(manifest, self._roots), subject))
+        place = place_of(manifest, self._roots)
+        found = self._signatures(bundle.path_of(place), subject) if place else ()
         valid = [name for one in found if one.is_valid for name in one.principals]
         for role in roles:
             if not any(signing.holds(self._policy, role, name) for name in valid):
@@ -108,27 +100,19 @@ class SignedRuns:
     def _subject(self, manifest: str) -> Subject:
         facts = self._runs.facts(manifest)
         sha256, journal = self._runs.digests(manifest)
-        return Subject(sha256, journal, facts.tree, facts.commit, facts.status.casefold() in SUCCEEDED)
+        return Subject(sha256, journal, facts.tree, facts.commit, facts.status == "succeeded")
 
-    def _signatures(self, path: str, subject: Subject) -> Iterator[Signature]:
+    def _signatures(self, path: str, subject: Subject) -> tuple[Signature, ...]:
         """The signatures of a run in this tree, each held to the moment that counts for it. Raises OrchgateError."""
-        data = (self._tree.find(path, MAX_BYTES) if path else None) or b""
-        if not data:
-            return
-        if self._tree is self._before:
-            yield from self._verifier.verify(data, subject, at=RUN_END)
-            return
-        old = set((self._before.find(path, MAX_BYTES) or b"").split(b"\n"))
-        lines = data.split(b"\n")
-        for kept, moment in ((True, RUN_END), (False, self._now)):
-            chosen = b"\n".join(line for line in lines if (line in old) == kept)
-            if chosen.strip():
-                yield from self._verifier.verify(chosen, subject, at=moment)
+        data, before = (tree.find(path, MAX_BYTES) or b"" for tree in (self._tree, self._before))
+        return self._verifier.verify(data, subject, at=self._now, before=before) if data else ()
 
     def _without(self, manifest: str, role: str, subject: Subject, found: tuple[Signature, ...]) -> Lack:
         """Why no signature in a role holds."""
         pipeline = self._runs.facts(manifest).pipeline or "no pipeline"
-        sign = f"cite a run that {role} signed, or have {role} sign this one"
+        place = place_of(manifest, self._roots)
+        run = quoted(place.run_id) if place else "RUN"
+        sign = f"`orchgate evidence sign {run}` by {role}, where it ran; or cite a run that {role} signed"
         if not found:
             return Lack(f"is not signed, and runs of {pipeline} must be signed by {role}", sign)
         if subject.journal is None and all(not one.is_valid for one in found):

@@ -6,6 +6,8 @@ of its base, so that nobody lets their own key in; what the change revokes is re
 
 from __future__ import annotations
 
+from orchgate.attest.bundle import ALLOWED_SIGNERS as ALLOWED
+from orchgate.attest.bundle import REVOKED_KEYS as REVOKED
 from orchgate.attest.signatures import MAX_SIGNERS_BYTES, Signers
 from orchgate.attest.ssh import fingerprint, key_in
 from orchgate.lib.lazy import lazy
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
 
     from orchgate.git.snapshot import Snapshot
 
-ALLOWED = ".orchgate/allowed_signers"
-REVOKED = ".orchgate/revoked_keys"
 MAX_BYTES = MAX_SIGNERS_BYTES
 _LONGEST = 300  # characters of a message about signers
 _KRL = b"SSHKRL\n\0"

@@ -178,14 +178,16 @@ def lines(found: CheckedSignatures) -> Iterator[str]:
             yield f"  hint: {trouble.hint}"
     if found.runs or found.unknown:
         yield _summary(found)
+    if found.unsigned:
+        runs = counted(len(found.unsigned), "pinned run without a signature", "pinned runs without a signature")
+        yield f"{runs}: whoever writes a change can write a run and its pin, too"
 
 
 def _summary(found: CheckedSignatures) -> str:
     valid = sum(any(one.is_valid for one in run.signatures) for run in found.runs)
     counts = ((len(found.wrong), "not valid"), (len(found.unknown), "not verified"))
     others = "".join(f", {count} {words}" for count, words in counts if count)
-    unsigned = f"; {counted(len(found.unsigned), 'pinned run')} not signed" if found.unsigned else ""
-    return f"{counted(valid, 'run')} with valid signatures{others} (by {found.whose}){unsigned}"
+    return f"{counted(valid, 'run')} with valid signatures{others} (by {found.whose})"
 
 
 def facts(found: CheckedSignatures) -> dict[str, object]:
