@@ -403,6 +403,32 @@ def test_the_command_of_an_item_is_repeated_as_its_document_says(project: Projec
     )
 
 
+def test_a_tool_that_is_another_one_is_named(project: Project, tmp_path: Path) -> None:
+    for name, text in (("old", "exit 0"), ("new", "echo cannot; exit 1")):
+        tool = tmp_path / name / "some-tool"
+        tool.parent.mkdir()
+        tool.write_text(f"#!/bin/sh\n{text}\n")
+        tool.chmod(0o755)
+    project.define("tools", {"id": "use", "run": ["some-tool"]})
+    path = os.environ["PATH"]
+    assert project.run("tools", env={"PATH": f"{tmp_path}/old:{path}"}).code == 0
+
+    code, document = replayed(project, env={"PATH": f"{tmp_path}/new:{path}"})
+
+    (row,) = document["runs"]
+    assert (code, row["verdict"]) == (1, "contradicted")
+    assert row["tool_differences"][0].startswith("some-tool: another file (sha256 ")
+
+
+def test_the_latest_run_is_one_that_repeats_none(project: Project) -> None:
+    project.run()
+    name = project.folders()[0].name
+
+    for _ in range(2):
+        (row,) = replayed(project, "latest")[1]["runs"]
+        assert row["run_id"] == name
+
+
 def test_a_run_in_the_folder_of_another_one_is_not_repeated(project: Project) -> None:
     project.run()
     folder = project.folders()[0]

@@ -129,7 +129,7 @@ def _once(scene: _Scene, seconds: float | None) -> Run:
 def _judged(recorded: RecordedRun, scene: _Scene, repeated: Sequence[Run]) -> Outcome:
     found = comparison.combined(
         [standing.differences(recorded.run, one) for one in repeated],
-        standing.is_same_machine(recorded.run, repeated[0]),
+        standing.is_same_place(recorded.run, repeated[0]),
     )
     times = [one.usage.wall_seconds for one in repeated if one.usage and one.usage.wall_seconds is not None]
     usage = recorded.run.usage
@@ -204,6 +204,7 @@ def _ready(recorded: RecordedRun, asked: ReplayRequest, found: Checkout, commit:
         asked.reporter,
         cache=False,
         measured=recorded.measured,
+        tools=load_work_tree(found.root).top.tools,
         home=asked.repository.root,
         replays=_link(recorded, pipelines, environ),
     )

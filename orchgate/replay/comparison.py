@@ -215,18 +215,19 @@ def is_time(name: str) -> bool:
     return name.lower().endswith(_OF_TIME)
 
 
-def combined(every: Sequence[Sequence[Difference]], same_machine: bool) -> list[Difference]:
+def combined(every: Sequence[Sequence[Difference]], same_place: bool) -> list[Difference]:
     """The differences of several repetitions as one: what only some of them show contradicts nothing.
 
-    A counter that differs between them varies, and is told as a time is. On another machine it may be another one.
+    A counter that differs between them varies, and is told as a time is. On another machine, or with other tools, it
+    may be another one.
     """
     by_key: dict[tuple[str, str], list[Difference]] = {}
     for one in (one for found in every for one in found):
         by_key.setdefault((one.stage, one.what), []).append(one)
-    return [_combined(found, len(every), same_machine) for found in by_key.values()]
+    return [_combined(found, len(every), same_place) for found in by_key.values()]
 
 
-def _combined(found: Sequence[Difference], times: int, same_machine: bool) -> Difference:
+def _combined(found: Sequence[Difference], times: int, same_place: bool) -> Difference:
     heaviest = max(found, key=lambda one: _ORDER[one.weight])
     if heaviest.weight is not Weight.CONTRADICTS:
         return heaviest
@@ -238,8 +239,8 @@ def _combined(found: Sequence[Difference], times: int, same_machine: bool) -> Di
             return heaviest._replace(now=" to ".join(values), weight=Weight.HINDERS if far else Weight.NOTED, why=why)
         if times == 1:
             return heaviest._replace(weight=Weight.HINDERS, why="one repetition does not tell whether it varies")
-        if not same_machine:
-            return heaviest._replace(weight=Weight.HINDERS, why="the machine is another one")
+        if not same_place:
+            return heaviest._replace(weight=Weight.HINDERS, why="the machine or its tools are other ones")
         return heaviest
     contradicting = sum(one.weight is Weight.CONTRADICTS for one in found)
     if contradicting < times:

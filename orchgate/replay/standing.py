@@ -12,6 +12,7 @@ from orchgate.runs import ids, journal
 from orchgate.runs.decode import MAX_BYTES
 from orchgate.runs.locate import read_file
 from orchgate.runs.run import checked, load, timestamp
+from orchgate.tools import differences as tools
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,8 +53,18 @@ def differences(old: Run, new: Run) -> list[Difference]:
     return comparison.differences(old, new, children)
 
 
-def is_same_machine(old: Run, new: Run) -> bool:
-    return bool(old.machine and new.machine and old.machine.fingerprint == new.machine.fingerprint)
+def is_same_place(old: Run, new: Run) -> bool:
+    """Whether two runs were made on one class of machines, with the same tools as far as both say."""
+    machines = bool(old.machine and new.machine and old.machine.fingerprint == new.machine.fingerprint)
+    return machines and not tools.differences(old.tools, new.tools)
+
+
+def is_repetition(folder: str) -> bool:
+    """Whether the run in a folder repeats another one; not where nobody can tell."""
+    try:
+        return _MARK in read_file(os.path.join(folder, ids.MANIFEST), MAX_BYTES)
+    except OrchgateError:
+        return False
 
 
 def of_repetition(folder: str) -> Standing | None:
@@ -80,7 +91,7 @@ def of_run(folder: str) -> Standing | None:
 
 def _standing(old: Run, repeated: Sequence[Run]) -> Standing:
     newest = repeated[0]
-    found = comparison.combined([differences(old, one) for one in repeated], is_same_machine(old, newest))
+    found = comparison.combined([differences(old, one) for one in repeated], is_same_place(old, newest))
     at = timestamp(newest.completed_at or newest.started_at)
     machine = newest.machine.fingerprint if newest.machine else ""
     return Standing(old.run_id, comparison.verdict(found), newest.run_id, at, machine)
