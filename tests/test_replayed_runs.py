@@ -472,9 +472,7 @@ def test_a_shallow_clone_says_what_brings_the_commit(project: Project, tmp_path:
     run = project.folders()[-1]
     project.repo.commit("later", {"b.txt": "b\n"})
     made = clone(Repo(project.root), tmp_path / "shallow", "--depth=1", "--no-local")
-    there = made.root / ".runs" / TASK / "cli" / run.name
-    there.parent.mkdir(parents=True)
-    subprocess.run(["cp", "-r", str(run), str(there)], check=True)
+    _bring(run, made)
 
     code, document = replayed(Project(made), run.name)
 
@@ -506,6 +504,73 @@ def test_documents_that_are_not_here_may_be_why_a_stage_fails(project: Project) 
     assert project.run("docs").code == 0
 
     assert one(project)[:2] == (3, "unrepeatable")
+
+
+def test_a_partial_clone_says_what_brings_the_objects(project: Project, tmp_path: Path) -> None:
+    project.run()
+    run = project.folders()[-1]
+    project.repo.commit("later", {"a.txt": "other\n"})
+    project.repo.git("config", "uploadpack.allowFilter", "true")
+    made = clone(Repo(project.root), tmp_path / "partial", "--filter=blob:none", "--no-local")
+    _bring(run, made)
+
+    code, document = replayed(Project(made), run.name)
+
+    (row,) = document["runs"]
+    assert (code, row["verdict"]) == (3, "unrepeatable"), row
+    assert "its tree cannot be laid out" in row["reason"]
+    assert row["hint"].endswith(": git fetch --refetch --no-filter")
+    made.git("fetch", "--refetch", "--no-filter")
+    assert replayed(Project(made), run.name)[0] == 0
+
+
+def _bring(run: Path, made: Repo) -> None:
+    there = made.root / ".runs" / TASK / "cli" / run.name
+    there.parent.mkdir(parents=True)
+    subprocess.run(["cp", "-r", str(run), str(there)], check=True)
+
+
+def test_another_commit_of_the_same_tree_does(project: Project) -> None:
+    repo = project.repo
+    project.run()
+    repo.git("commit", "--quiet", "--amend", "-m", "in other words")
+    repo.git("reflog", "expire", "--expire=now", "--all")
+    repo.git("gc", "--quiet", "--prune=now")
+
+    code, document = replayed(project)
+
+    (row,) = document["runs"]
+    assert (code, row["verdict"]) == (0, "confirmed")
+    assert row["notes"] == [
+        f"at commit {repo.git('rev-parse', 'HEAD')[:12]}, which has the same tree: the recorded one is not here"
+    ]
+
+
+def test_a_clone_repeats_what_was_fetched(project: Project, tmp_path: Path) -> None:
+    repo = project.repo
+    repo.orchgate("new", "demo", "--task", TASK)
+    repo.git("add", "--all")
+    base = repo.commit("task")
+    assert project.run().code == 0
+    path = f".runs/{TASK}/cli/{project.folders()[-1].name}/manifest.json"
+    with (repo.root / f"tasks/tasks-{TASK}.md").open("a") as checklist:
+        checklist.write(f"- [x] The tests pass. Evidence: `{path}`\n")
+    assert repo.orchgate("evidence", "pin", "--task", TASK).code == 0
+    repo.git("add", "--all")
+    repo.commit("cite")
+    bare = clone(Repo(repo.root), tmp_path / "bare.git", "--bare")
+    repo.git("remote", "add", "origin", str(bare.root))
+    assert repo.orchgate("evidence", "push").code == 0
+    made = Project(clone(bare, tmp_path / "clone"))
+
+    before = replayed(made, "--base", base)
+    fetched = made.repo.orchgate("evidence", "fetch")
+    after = replayed(made, "--base", base)
+
+    assert (before[0], before[1]["verdict"]) == (3, "unrepeatable")
+    assert before[1]["runs"][0]["hint"].startswith("run `orchgate evidence fetch`")
+    assert fetched.code == 0, fetched.out
+    assert (after[0], after[1]["verdict"]) == (0, "confirmed")
 
 
 def test_the_policy_of_the_base_says_what_ci_repeats(project: Project) -> None:

@@ -322,7 +322,9 @@ def _text(rows: Sequence[Mapping[str, Any]], seen: Screen, *, detailed: bool = F
                 yield escape(f"  {row['pipeline_id']} ({row['run_id']}):")
             yield from _stages(row, seen)
         if row["status"] == "abandoned":
-            yield escape(f"  hint: orchgate resume {row['run_id']} --task {quoted(row['task_id'])}")
+            again = row.get("repeats_run_id")  # in a work tree that is gone
+            resume = f"resume {row['run_id']} --task {quoted(row['task_id'])}"
+            yield escape(f"  hint: orchgate {f'evidence replay {again}' if again else resume}")
 
 
 def _table(table: Sequence[Sequence[str]], width: int | None) -> Iterator[str]:
