@@ -278,6 +278,7 @@ def test_otlp_is_what_opentelemetry_reads(root: Path, capsys: pytest.CaptureFixt
     failed = next(span for span in spans if span.name == "flaky, attempt 1")
     assert (failed.status.code, failed.status.message) == (2, "exit 1")
     assert next(one.value.int_value for one in failed.attributes if one.key == "process.exit.code") == 1
+    assert {one.attributes[0].value.string_value for one in spans} >= {"run", "stage", "attempt", "waiting", "away"}
     assert failed.end_time_unix_nano - failed.start_time_unix_nano == 900_000_000
 
 
@@ -537,11 +538,21 @@ def test_where_nothing_can_be_read_nothing_is_replaced(
 def test_a_clock_that_goes_back_is_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(root, begun(RUN, {"id": "s"}), started(5, 1), ended(2, 1), finished(3))
 
-    assert main(["export", RUN, "--format", "otlp-json"]) == 0
+    assert main(["export", RUN, "--format", "otlp-json"]) == 1
     out, err = capsys.readouterr()
     assert "the clock went back by 3.0 s" in err
+    assert "its record contradicts itself: commands[0].completed_at is before started_at" in err
     spans = json.loads(out)["resourceSpans"][0]["scopeSpans"][0]["spans"]
     assert all(int(one["endTimeUnixNano"]) >= int(one["startTimeUnixNano"]) for one in spans)
+
+
+def test_a_record_that_contradicts_itself_is_no_success(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root, begun(RUN, {"id": "s"}), started(0.1, 1), ended(1, 1, exit_code=7), finished(1))
+
+    assert main(["export", RUN, "--format", "ctrf"]) == 1
+    out, err = capsys.readouterr()
+    assert "its record contradicts itself: commands[0].exit_code is 7, although the stage is succeeded" in err
+    assert json.loads(out)["results"]["summary"]["failed"] == 1
 
 
 def test_a_run_of_another_program_says_what_is_missing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -565,6 +576,22 @@ def test_a_run_joins_its_trace_again(root: Path, capsys: pytest.CaptureFixture[s
 
     assert {one["traceId"] for one in spans} == {"a" * 32}
     assert spans[0]["parentSpanId"] == "b" * 16
+
+
+def test_a_run_within_another_that_is_of_its_own_trace_is_linked(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside = {"run_id": CHILD, "manifest": f"../{CHILD}/manifest.json", "linked_by": "process", "task_id": "0001-demo"}
+    events = [started(0.1, 1), ended(5, 1, inner_runs=[inside | {"pipeline_id": "demo"}]), finished(5)]
+    write(root, begun(RUN, {"id": "observed"}), *events)
+    write(root, begun(CHILD, {"id": "s"}, at=3.1, observed_by=RUN), started(3.2, 1), ended(4, 1), finished(4))
+    both = json.loads(exported(capsys, "otlp-json", RUN))["resourceSpans"]
+    inner = both[1]["scopeSpans"][0]["spans"][0]
+
+    assert inner["traceId"] == ids.run_trace(CHILD).trace_id
+    assert "parentSpanId" not in inner
+    around = ids.run_trace(RUN).attempt(1, 1)
+    assert [(one["traceId"], one["spanId"]) for one in inner["links"]] == [around[:2]]
 
 
 def test_the_latest_is_the_run_that_somebody_started(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,11 +7,13 @@ named, and formats that know of success say that there is none. What a record ne
 from __future__ import annotations
 
 import os
+from itertools import islice
 
 from orchgate.errors import OrchgateError
 from orchgate.exports.timing import JournalTimes, forward, from_manifest, nanoseconds
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runs import decode, ids, journal, locate
+from orchgate.runs.inspection import contradictions
 from orchgate.runs.run import checked, from_journal
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 LATEST = 2**63 - 1  # nanoseconds since 1970, which is in 2262
 _NESTED = 16  # runs call each other no deeper
+_LISTED = 5  # contradictions, of which more would say no more
 _FOREIGN = "another program recorded it: what attempts, waits and stages cost is not known"
 _UNENDED = "the run has not ended: times end with its last sign of life"
 
@@ -124,7 +127,7 @@ def _read(folder: str) -> _Record:
         faults.append(f"its manifest contradicts its journal: {journal.sentence(problem)}")
     torn = ", ".join(map(str, found.torn[:20]))
     notes = (f"lines of its journal that were never finished: {torn}",) if torn else ()
-    return _Record(run, found, notes, (*faults, *_unended(run)))
+    return _Record(run, found, notes, (*faults, *_flaws(run)))
 
 
 def _document(path: str, faults: list[str]) -> Mapping[str, Any] | None:
@@ -135,13 +138,16 @@ def _document(path: str, faults: list[str]) -> Mapping[str, Any] | None:
         return None
 
 
-def _unended(run: Run) -> tuple[str, ...]:
-    return () if run.finished and run.completed_at else (_UNENDED,)
+def _flaws(run: Run) -> tuple[str, ...]:
+    """What in a record cannot all be true, and that its run has not ended."""
+    found = islice(contradictions(run), _LISTED)
+    unended = () if run.finished and run.completed_at else (_UNENDED,)
+    return (*(f"its record contradicts itself: {journal.sentence(problem)}" for problem in found), *unended)
 
 
 def _of_manifest(document: Mapping[str, Any], path: str, fault: str) -> _Record:
     run = checked(document, path)
-    return _Record(run, None, (), (fault, *_unended(run)))
+    return _Record(run, None, (), (fault, *_flaws(run)))
 
 
 def _foreign(document: Mapping[str, Any], path: str) -> _Record:
@@ -149,7 +155,7 @@ def _foreign(document: Mapping[str, Any], path: str) -> _Record:
     from orchgate.secrets.redact import redacted
 
     run = checked(document, path)
-    faults = list(_unended(run))
+    faults = list(_flaws(run))
     try:
         journal.require(document, lambda: journal.beside(path))
     except OrchgateError as error:

@@ -99,7 +99,7 @@ def usage_facts(usage: Usage | None) -> Facts:
 
 def stage_facts(stage: StageRun, *, tries: bool = True) -> Facts:
     named = ("title", "status", "command", "exit_code", "status_detail", "summary", "log_path", "sub_run_id")
-    facts: dict[str, Scalar] = {"kind": stage.kind}
+    facts: dict[str, Scalar] = {"stage_kind": stage.kind}
     facts |= {key: value for key in named if (value := getattr(stage, key)) is not None}
     facts |= {key: True for key in ("allow_failure", "flaky", "cached") if getattr(stage, key)}
     sizes = ("output_bytes", "output_left_out_bytes")
