@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orchgate.markdown.parts import ListItem
 
 HINT = "ccept"  # of Accept and accept; ACCEPT: is one of prose where people write it
-_LABEL = lazy(r"[Aa]ccept[*_]{0,3}:[*_]{0,3}")
+_LABEL = lazy(r"[Aa]ccept(?:\*{1,3}|_{1,3})?:[*_]{0,3}")
 _LINE_BEGINS = lazy(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)?(?:\[[ xX]\][ \t]+)?")
 _SEPARATED = lazy(r"(?:[—–][ \t]*|[ \t]-{1,2}[ \t]+|[.;:!?)`][ \t]+[—–-]?[ \t]*|\([ \t]*)$")  # noqa: RUF001
 _MARKS = lazy(r"[*_]{0,3}(?P<ticks>`{0,3})$")

@@ -13,11 +13,12 @@ from orchgate.runs.locate import mentioned
 from orchgate.secrets.redact import redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from orchgate.acceptance.clauses import AcceptedItem
     from orchgate.evidence.facts import CitedRuns
     from orchgate.evidence.lock import RunFacts
+    from orchgate.evidence.packet_evidence import Owners
     from orchgate.markdown.document import Document
 
 LONGEST_ITEM = 300  # characters of an item's words that its runs record
@@ -31,17 +32,15 @@ def recorded_words(item: AcceptedItem) -> tuple[str, str]:
     return redacted(item.title)[:LONGEST_ITEM], redacted(item.command)
 
 
-def unproven(
-    document: Document, runs: CitedRuns, roots: tuple[str, ...], task: Callable[[], str], finished: Callable[[], bool]
-) -> Iterator[Finding]:
-    """Findings about the items that a document of a packet claims; those without a box once the packet is finished.
-
-    `task` names the packet for a hint.
-    """
+def unproven(document: Document, packets: Owners, runs: CitedRuns, roots: tuple[str, ...]) -> Iterator[Finding]:
+    """Findings about the items that a document of a packet claims; those without a box once the packet is finished."""
+    if not may_hold_any(document.text) or not packets.kinds(document.path):
+        return
     for item in accepted_items(document):
-        claimed = finished() if item.checked is None else item.checked
+        claimed = packets.finished(document.path) if item.checked is None else item.checked
         if claimed and item.command:
-            yield from _judged(document, item, runs, roots, task())
+            task = next((one.task or one.name for one in packets.of(document.path)), "TASK")
+            yield from _judged(document, item, runs, roots, task)
 
 
 def _judged(
@@ -93,11 +92,11 @@ def _shown(command: str) -> str:
     return f"`{clip(redacted(command), SHOWN)}`"
 
 
-def given_up(now: Iterable[Document], before: Iterable[Document]) -> Iterator[Finding]:
+def given_up(now: Iterable[Document], before: Iterable[Document], packets: Owners) -> Iterator[Finding]:
     """Findings about ticked items whose command a change takes away or rewrites, in documents of the same path."""
     old = {document.path: document for document in before if may_hold_any(document.text)}
     for document in now if old else ():
-        if document.path in old:
+        if document.path in old and packets.kinds(document.path):
             yield from _given_up(document, old[document.path])
 
 

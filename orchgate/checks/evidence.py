@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 
 UNJUDGED = "unjudged site links"
-ACCEPT = "ccept"  # in Accept: and accept:, by which an item names the command that proves it
-CLAIMS = ("/cli/", "[x]", "[X]")  # one of these is in every document that rests on a run
+BEHIND = (":", "*", "_")  # accept: and **Accept**:, by which an item names a command
+CLAIMS = ("/cli/", "[x]", "[X]")  # one of these is in a document that rests on a run
 
 
 class View(NamedTuple):
@@ -64,24 +64,13 @@ class DocumentJudge(NamedTuple):
         yield from self.checks.findings(document)
         yield from self.checks.undefined(document)
         yield from self.summaries(document)
-        if ACCEPT in document.text:
-            yield from self._unproven(document)
+        if _names_commands(document):
+            from orchgate.acceptance.findings import unproven
+
+            yield from unproven(document, self.view.packets, self.view.runs, self.artifacts.roots)
         if may_lack_evidence(document.text):
             packets, path = self.view.packets, document.path
             yield from ticked_findings(document, packets.kinds(path), partial(packets.finished, path))
-
-    def _unproven(self, document: Document) -> Iterator[Finding]:
-        """EVD016. Few documents name commands that prove their items, as those with summaries are few."""
-        from orchgate.acceptance.clauses import may_hold_any
-
-        packets, path = self.view.packets, document.path
-        if not packets.kinds(path) or not may_hold_any(document.text):
-            return
-        from orchgate.acceptance.findings import unproven
-
-        roots, finished = self.artifacts.roots, partial(packets.finished, path)
-        task = lambda: next((one.task or one.name for one in packets.of(path)), "TASK")  # noqa: E731
-        yield from unproven(document, self.view.runs, roots, task, finished)
 
     def summaries(self, document: Document) -> Iterable[Finding]:
         """EVD011. Few documents have a summary, and the rest of them should not wait for its module."""
@@ -157,8 +146,13 @@ class EvidenceSources:
 
     @cached_property
     def sides(self) -> tuple[list[Document], list[Document]]:
-        """The touched documents, and as they were."""
-        return _touched(self._ctx)
+        """The touched documents, and where one of them may claim anything, all of them as they were."""
+        ctx = self._ctx
+        touched, _ = ctx.documents.read(
+            [path for path in ctx.touched if is_checked(ctx, path)]
+        )  # of the unread was told
+        claiming = any(mark in document.text for mark in CLAIMS for document in touched)
+        return touched, list(_as_they_were(ctx)) if claiming else []
 
     def _kept(self, view: View) -> LockChecks | None:
         """Findings about pins; None where neither this tree nor the one before has a lock."""
@@ -312,7 +306,10 @@ def _of_new_claims(ctx: Context, sources: EvidenceSources, paths: list[str]) -> 
         return
     new: Sequence[RunClaim] = ()
     if ctx.base is not ctx.snapshot:  # a tree adds nothing to itself
-        yield from _given_up(sources)
+        if any(map(_names_commands, sources.sides[1])):
+            from orchgate.acceptance.findings import given_up
+
+            yield from given_up(*sources.sides, sources.packets)
         new = new_claims(sources)
     if new:
         from orchgate.evidence.run_trees import TreeLookup, other_trees
@@ -324,21 +321,13 @@ def _of_new_claims(ctx: Context, sources: EvidenceSources, paths: list[str]) -> 
         yield from _unsigned(ctx, sources, paths, new)
 
 
-def _touched(ctx: Context) -> tuple[list[Document], list[Document]]:
-    """The documents that the change touches, and as they were where they may claim anything."""
-    documents, _ = ctx.documents.read([path for path in ctx.touched if is_checked(ctx, path)])  # of the unread was told
-    claiming = any(mark in document.text for document in documents for mark in CLAIMS)
-    return documents, list(_as_they_were(ctx)) if claiming else []
-
-
-def _given_up(sources: EvidenceSources) -> Iterable[Finding]:
-    """EVD016, of items that the change no longer holds to the command that proves them."""
-    documents, old = sources.sides
-    if all(ACCEPT not in document.text for document in old):
-        return ()
-    from orchgate.acceptance.findings import given_up
-
-    return given_up([one for one in documents if sources.packets.kinds(one.path)], old)
+def _names_commands(document: Document) -> bool:
+    """Whether an item of a document may name the command that proves it; of most, the word is nowhere."""
+    text, at = document.text, -1
+    while (at := text.find("ccept", at + 1)) >= 0:
+        if text[at + 5 : at + 6] in BEHIND:
+            return True
+    return False
 
 
 def new_claims(sources: EvidenceSources) -> Sequence[RunClaim]:

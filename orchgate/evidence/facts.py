@@ -25,7 +25,6 @@ _LONGEST_LIST = 12_000  # characters of all paths beside the commit; escaped and
 _MOST_METRICS = 100  # of a program's own that a pin keeps
 _COUNTS = ("passed", "failed", "errors", "skipped")
 _USED = ("wall_seconds", "max_rss_bytes", "tree_rss_bytes", "read_bytes", "written_bytes", "processes")
-_LONGEST_ACCEPTED = 1_000  # characters of an item, and of its command
 _LONGEST_REASON = 200  # characters
 
 
@@ -51,18 +50,8 @@ def facts_of(run: Run) -> RunFacts:
         untracked=_contents(git.untracked),
         cached=sum(stage.cached for stage in run.stages) if run.format == OURS else None,
         lower_bounds=dict(sorted(_lower_bounds(run.usage, numbers).items())) if run.usage else {},
-        accepts=_accepts(run),
+        accepts=run.accepts.pinned() if run.accepts and run.format == OURS else {},
     )
-
-
-def _accepts(run: Run) -> dict[str, str]:
-    """What a run is to prove; only of runs of ours, and whole, because it is held against what a document says."""
-    found = run.accepts.asdict() if run.accepts and run.format == OURS else {}
-    return {name: str(text) for name, text in found.items()} if all(map(_fits, found.values())) else {}
-
-
-def _fits(text: object) -> bool:
-    return isinstance(text, str) and len(text) <= _LONGEST_ACCEPTED
 
 
 def _lower_bounds(usage: Usage, numbers: Collection[str]) -> dict[str, str]:

@@ -191,9 +191,15 @@ class RunnerProcess(Value):
 class Acceptance(Value):
     """The item of a checklist that a run is to prove, by the command that it names; `document` is a repository path."""
 
+    longest: ClassVar = 1_000  # characters of each that a pin keeps
+
     document: str
     item: str
     command: str
+
+    def pinned(self) -> dict[str, str]:
+        """As a pin keeps it; nothing where it would be cut, because it is held against what a document says."""
+        return {} if any(len(text) > self.longest for text in self.asdict().values()) else self.asdict()
 
 
 class Writes(Value):
