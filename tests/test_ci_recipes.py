@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import signing as keys
 from tests.ci_steps import TOP, Runner, proposed, read, runner, step
 from tests.repo import Repo, clone, init
 
@@ -188,3 +189,62 @@ def test_evidence_that_nobody_pushed_is_named_and_not_passed(pinned: Runner) -> 
     ended = pinned.bash(lines(name, "evidence"), variables(name, "evidence"))
 
     assert (ended.code, "manifest.json" in ended.out) == (3, True), ended.out
+
+
+# Runs that CI signs
+
+
+@pytest.fixture
+def signing(repo: Repo, tmp_path: Path) -> Runner:
+    """A machine with CI's key, and the branch that is to be run."""
+    key = keys.make(tmp_path, "ci")
+    (tmp_path / "origin").mkdir()
+    policy = '[signatures]\nroles.ci = ["ci@*"]\nrequired = ["quick:ci"]\n'
+    listed = {".orchgate/allowed_signers": key.signer("ci@example.org")}
+    repo.commit("Start", {"orchgate.toml": QUICK + policy, **IGNORED, **listed})
+    repo.git("checkout", "--quiet", "-b", "topic")
+    repo.commit("Work", {"a.py": "x = 1\n"})
+    repo.git("remote", "add", "origin", str(repo.root))
+    return runner(repo, tmp_path / "temp", {"ORCHGATE_SIGNING_KEY": str(key.path)})
+
+
+def cited(on: Runner) -> str:
+    """What the gate says of a claim by the run that was signed."""
+    (run,) = (on.repo.root / ".runs/0001-x/cli").iterdir()
+    on.repo.stage("docs/notes.md", f"# Notes\n\n- [x] It runs. Evidence: `.runs/0001-x/cli/{run.name}/manifest.json`\n")
+    assert on.repo.orchgate("evidence", "pin", "--all").code == 0
+    on.repo.git("add", ".orchgate")
+    return on.repo.orchgate("check", "--staged", "evidence").out
+
+
+@pytest.mark.slow
+def test_a_run_that_github_signs_may_be_cited(signing: Runner) -> None:
+    document = read("templates/signing-job-github.yml")
+    key = (signing.temp.parent / "ci").read_text()
+    known = {"inputs.pipeline": "quick", "inputs.task": "0001-x", "secrets.ORCHGATE_SIGNING_KEY": key}
+    for name in ("Run it", "Sign it"):
+        ended = signing.run(step(document, name), known)
+        assert ended.code == 0, ended.out
+
+    assert "orchgate: passed" in cited(signing)
+    assert not (signing.temp / "signing-key").exists()
+
+
+@pytest.mark.slow
+def test_a_run_that_gitlab_signs_may_be_cited(signing: Runner) -> None:
+    name = "templates/signing-job-gitlab.yml"
+    given = {"BRANCH": "topic", "TASK": "0001-x", "PIPELINE": "quick"}
+    for job in ("run-to-sign", "sign-run"):
+        ended = signing.bash(lines(name, job), {**variables(name, job), **given})
+        assert ended.code == 0, ended.out
+
+    assert "orchgate: passed" in cited(signing)
+
+
+def test_no_code_of_the_branch_runs_where_the_key_is() -> None:
+    jobs = read("templates/signing-job-github.yml")["jobs"]
+    checkouts = {name: job["steps"][0].get("with", {}) for name, job in jobs.items()}
+
+    assert ("ref" in checkouts["run"], "ref" in checkouts["sign"]) == (True, False)
+    assert [name for name, job in jobs.items() if "secrets." in str(job)] == ["sign"]
+    assert all("orchgate run" not in str(one.get("run", "")) for one in jobs["sign"]["steps"])
