@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import stat
@@ -10,10 +11,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchgate.attest import envelope, signatures, ssh
 from orchgate.attest.signatures import RUN_END, Signature, SignatureState, Signers
 from orchgate.attest.statement import Subject
+from orchgate.lib.files import WriteError
 from tests import signing
 from tests.signing import SUBJECT, Key, stated
 
@@ -268,6 +272,36 @@ def test_a_bundle_is_bounded(line: bytes) -> None:
     assert [one.why for one in verified(huge, "")] == [f"is larger than {envelope.MAX_BYTES} bytes"]
 
 
+def test_without_a_temporary_folder_nobody_can_tell(
+    keys: dict[str, Key], line: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+
+    with pytest.raises(WriteError, match=r"cannot write .*gone"):
+        verified(line, keys["ann"].signer("ann@x"))
+
+
+@given(st.binary(max_size=300), st.integers(0, 250), st.binary(max_size=8))
+def test_whatever_a_bundle_holds_it_is_an_answer(line: bytes, data: bytes, at: int, more: bytes) -> None:
+    blob = base64.b64decode(json.loads(line)["signatures"][0]["sig"])
+    bent = blob[:at] + more + blob[at + len(more) :]
+    for one in (data, _envelope(line, signatures=[{"sig": base64.b64encode(bent).decode() or "eA=="}])):
+        found = list(envelope.parse(one))
+        for content in (one[1].signatures for one in found if not isinstance(one, envelope.Damaged)):
+            with contextlib.suppress(ValueError):
+                assert ssh.blob_of(content[0]).fingerprint.startswith("SHA256:")
+
+
+def test_a_name_that_held_once_holds_no_longer_than_its_line(keys: dict[str, Key], line: bytes) -> None:
+    """Names are asked for once; whether they hold is asked for each signature."""
+    allowed = Signers(keys["ann"].signer("ann@x", 'valid-before="20260302"').encode())
+    with signatures.Verifier(allowed) as verifier:
+        moments: tuple[Moment, ...] = (RUN_END, None, MARCH)
+        found = [verifier.verify(line, SUBJECT, at=at)[0].state for at in moments]
+
+    assert found == [SignatureState.VALID, SignatureState.EXPIRED, SignatureState.VALID]
+
+
 # ssh-keygen itself
 
 
@@ -320,6 +354,31 @@ def test_only_we_see_what_is_handed_to_ssh_keygen_and_it_is_gone_afterwards(
     finally:
         os.umask(old)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+@pytest.mark.parametrize(("uid", "state"), [(65534, "valid"), (48231, "CannotVerify")])
+def test_whoever_runs_it(keys: dict[str, Key], line: bytes, uid: int, state: str) -> None:
+    """ssh-keygen refuses to work for a user whom nobody has named, as in some containers: that is no pass."""
+    allowed = keys["ann"].signer("ann@x")
+    verified(line, allowed)  # what it imports may be in a folder of root's
+    pid_out, pid_in = os.pipe()
+    if not (pid := os.fork()):
+        said = "nothing"
+        try:
+            os.setgroups([])
+            os.setuid(uid)
+            said = verified(line, allowed)[0].state.value
+        except BaseException as error:  # noqa: BLE001 -- the parent compares it, and the child must not go on
+            said = type(error).__name__
+        finally:
+            os.write(pid_in, said.encode())
+            os._exit(0)
+    os.close(pid_in)
+    os.waitpid(pid, 0)
+    with open(pid_out, "rb") as told:
+        assert told.read().decode() == state
 
 
 @pytest.mark.slow

@@ -88,9 +88,7 @@ class Signer:
         self.fingerprint = ""
 
     def __enter__(self) -> Self:
-        import tempfile
-
-        self._folder = tempfile.mkdtemp(prefix="orchgate-")  # only we may look into it
+        self._folder = ssh.private_folder()
         try:
             self._path = self._key.file or self._written("key.pub", self._key.public)
             self.public = self._public()

@@ -163,6 +163,16 @@ class Answer(NamedTuple):
     revoked: bool = False
 
 
+def private_folder() -> str:
+    """A new temporary folder that only this user may look into. Raises WriteError."""
+    import tempfile
+
+    try:
+        return tempfile.mkdtemp(prefix="orchgate-")
+    except OSError as error:
+        raise files.failure(error.filename or "a temporary folder", error) from error
+
+
 class Checker:
     """`ssh-keygen` with a folder for what it reads, which is gone at the end of the block."""
 
@@ -171,13 +181,11 @@ class Checker:
         self._env = {name: environ[name] for name in _NEEDED if name in environ} | _FIXED
         self._folder = ""
         self._lists: list[str] = []
-        self._names: dict[tuple[bytes, bytes, str], Completed] = {}
+        self._names: dict[tuple[bytes, bytes], Completed] = {}
         self._tested = False
 
     def __enter__(self) -> Self:
-        import tempfile
-
-        self._folder = tempfile.mkdtemp(prefix="orchgate-")  # only we may look into it
+        self._folder = private_folder()
         for number, content in enumerate(self._revoked):
             self._lists.append(self._written(f"revoked-{number}", content))
         return self
@@ -203,12 +211,11 @@ class Checker:
         signers = self._written("signers", signer + b"\n")
         asked = ("-Overify-time=" + at,) if at else ()
         where = ("-s", signature, "-f", signers)
-        key = (signer, blob.key, at)
-        if key not in self._names:
-            self._names[key] = self._call("find-principals", *asked, *where)
-        found = self._names[key]
+        # A line's names are the same at all times; whether they hold at this one is asked below, each time.
+        found = self._names.get((signer, blob.key)) or self._call("find-principals", *asked, *where)
         if found.code != 0:
             return Answer(expired=bool(_EXPIRED.search(found.stderr)))
+        self._names[signer, blob.key] = found
         # What begins with "!" excludes names from a pattern, and is nobody's.
         names = [name for name in os.fsdecode(found.stdout).split("\n") if name and not name.startswith("!")]
         verified = ("verify", *asked, "-n", NAMESPACE, *where)
