@@ -82,6 +82,7 @@ def test_a_key_may_have_several_names_and_lines(keys: dict[str, Key], line: byte
     assert [one.principals for one in verified(line, allowed)] == [("ann of z", "a@z")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("principals", "names"),
     [
@@ -95,6 +96,7 @@ def test_odd_names_are_names(keys: dict[str, Key], line: bytes, principals: str,
     assert [one.principals for one in verified(line, keys["ann"].signer(principals))] == [names]
 
 
+@pytest.mark.slow
 def test_damaged_lines_of_a_list_of_signers_are_nobodys(keys: dict[str, Key], line: bytes) -> None:
     public = keys["ann"].public
     damaged = f'\n#ann@x {public}\n{public}\nann@x namespaces="orchgate {public}\nann@x cert-authority {public}\n'
@@ -132,6 +134,7 @@ def test_a_signer_has_times_and_namespaces(
     assert states(line, keys["ann"].signer("ann@x", options), at=at) == [state]
 
 
+@pytest.mark.slow
 def test_times_without_a_zone_mean_the_same_everywhere(
     keys: dict[str, Key], line: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +154,7 @@ def revocations(keys: dict[str, Key], form: str, folder: Path) -> bytes:
     return keygen.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["list", "krl"])
 def test_a_revoked_key_never_signed(keys: dict[str, Key], line: bytes, tmp_path: Path, form: str) -> None:
     revoked = revocations(keys, form, tmp_path)
@@ -162,6 +166,7 @@ def test_a_revoked_key_never_signed(keys: dict[str, Key], line: bytes, tmp_path:
     assert states(line, allowed, other, b"\n") == [SignatureState.VALID]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"garbage\n", b"SSHKRL\n\0\0\0\0\1xx", b"ssh-ed25519 AAAA\n"])
 def test_a_list_of_revoked_keys_that_cannot_be_read_is_no_pass(
     keys: dict[str, Key], line: bytes, content: bytes
@@ -181,6 +186,7 @@ def test_a_key_that_signed_something_else(keys: dict[str, Key]) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["manifest", "journal", "tree", "commit"])
 def test_a_signature_of_another_run(keys: dict[str, Key], line: bytes, name: str) -> None:
     for digest in ("e" * 64, None):
@@ -197,6 +203,7 @@ def test_a_signature_of_another_outcome(keys: dict[str, Key], line: bytes) -> No
     assert states(line, keys["ann"].signer("ann@x"), subject=SUBJECT._replace(passed=None)) == [SignatureState.VALID]
 
 
+@pytest.mark.slow
 def test_a_payload_that_was_swapped(keys: dict[str, Key], line: bytes) -> None:
     """The statement is about this run; the signature is one of another statement."""
     other = keys["ann"].line(stated(SUBJECT._replace(manifest="f" * 64)))
@@ -313,6 +320,7 @@ def _standin(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "words"),
     [
