@@ -7,7 +7,8 @@ import pytest
 from orchgate.errors import OrchgateError
 from orchgate.runs import events, state
 from orchgate.runs.decode import is_valid
-from orchgate.runs.run import Tool, checked
+from orchgate.runs.run import Run, Tool, checked, from_manifest
+from orchgate.tools.counterparts import told_apart
 from orchgate.tools.differences import differences, sentence, words_of
 from tests.journals import events_of
 from tests.manifest_samples import june, own
@@ -99,3 +100,36 @@ def test_a_journal_whose_tools_are_no_tools_is_refused(tools: object) -> None:
 
     with pytest.raises(OrchgateError, match="has an impossible tools"):
         events.require(enumerate([{**first, "tools": tools}, *rest], 1))
+
+
+# Runs of one tree that ended otherwise
+
+
+def ran(status: str, *tools: Tool, **changed: object) -> Run:
+    return from_manifest({**own(), "status": status, "tools": [one.asdict() for one in tools], **changed})
+
+
+CLEAN = {"commit": "a" * 40, "tree": "b" * 40, "dirty": False, "branch": None}
+
+
+def test_what_differs_is_told_of_a_run_of_the_same_tree_that_ended_otherwise() -> None:
+    found = told_apart(ran("failed", NODE_22, git=CLEAN), [ran("succeeded", NODE_20, git=CLEAN)])
+
+    assert found.endswith("succeeded on the same tree with other tools: node 20.11.0 → 22.1.0")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ran("failed", NODE_20, git=CLEAN),  # it ended alike
+        ran("cancelled", NODE_20, git=CLEAN),
+        ran("succeeded", NODE_22, git=CLEAN),  # with the same tools
+        ran("succeeded", git=CLEAN),  # nobody knows
+        ran("succeeded", NODE_20, git={**CLEAN, "tree": "c" * 40}),
+        ran("succeeded", NODE_20, git={**CLEAN, "dirty": True}),
+        ran("succeeded", NODE_20, git=None),
+        ran("succeeded", NODE_20, git=CLEAN, pipeline_id="another"),
+    ],
+)
+def test_nothing_is_told_of_runs_that_cannot_be_held_against_each_other(other: Run) -> None:
+    assert told_apart(ran("failed", NODE_22, git=CLEAN), [other]) == ""

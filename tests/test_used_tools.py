@@ -474,3 +474,32 @@ def test_a_run_that_is_resumed_with_another_tool_has_both(project: Project, tmp_
     versions = [one["version"] for one in project.manifest()["tools"] if one["name"] == "tool"]
     assert versions in (["1.0", "2.0"], ["2.0"], ["1.0"], [None])  # a busy machine may not get an answer
     assert project.repo.orchgate("check", "manifests", "--all-files").code == 0
+
+
+@pytest.mark.slow
+def test_where_two_runs_of_a_tree_end_differently_the_tools_that_differ_are_named(
+    project: Project, tmp_path: Path
+) -> None:
+    for version, code in (("1.0", 0), ("2.0", 1)):
+        known = Machine(made(tmp_path / version))
+        known.environment(known.top / "venv", tool=version)
+        program(known.top / "base/bin/python3.12", f"#!/bin/sh\nexit {code}\n")
+    project.define("demo", {"id": "one", "run": ["tool"]})
+
+    codes = [
+        project.run(env={"PATH": f"{tmp_path}/{version}/venv/bin{os.pathsep}{os.environ['PATH']}"}).code
+        for version in ("1.0", "2.0")
+    ]
+
+    good, bad = (folder.name for folder in project.folders())
+    assert codes == [0, 1]
+    shown = project.repo.orchgate("status", bad).out
+    assert "tools: tool 2.0" in shown
+    assert f"run {good} succeeded on the same tree with other tools: tool 1.0 → 2.0" in shown
+    assert "other tools" not in project.repo.orchgate("status").out
+    assert "tool 1.0 → 2.0" in project.repo.orchgate("report", "-o", "-").out
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder

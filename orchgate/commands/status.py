@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from datetime import UTC, datetime
+from itertools import islice
 
 from orchgate.commands.shared import screen, work_tree
 from orchgate.commands.shared.lines import (
@@ -21,7 +22,7 @@ from orchgate.commands.shared.options import Renamed, output_format, whole_numbe
 from orchgate.errors import OrchgateError, quoted
 from orchgate.lib import files
 from orchgate.lib.text import aligned, clip, short_seconds
-from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.lib.typed import TYPE_CHECKING, suppress
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.runs import ids, usage
@@ -56,7 +57,7 @@ _STAGES = 4  # the column of how many are done
 # What only some rows tell.
 _UNKNOWN = (
     *("parent_run_id", "started_at", "completed_at", "status_detail", "seconds", "away_seconds", "stopped", "flaky"),
-    *("tests", "resumes", "observed_by", "inner_runs", "repeats_run_id"),
+    *("tests", "resumes", "observed_by", "inner_runs", "repeats_run_id", "tools", "other_tools"),
 )
 _COLUMNS = ("run", "task", "pipeline", "status", "stages", "seconds", "now")
 
@@ -169,7 +170,7 @@ def _rows(root: str, args: argparse.Namespace, troubles: list[str]) -> list[dict
     """The runs that are meant. What cannot be listed, or is left out although it is odd, goes to `troubles`."""
     if args.run:
         task, folder = work_tree.locate(root, args.run, args.task)
-        return [row(task, folder)]
+        return [{**row(task, folder), "other_tools": _other_tools(root, task, folder)}]
     runs = list(ids.all_runs(root, args.task, lambda error: troubles.append(error.message)))
     limit, most = ids.ahead_from(), args.limit
     odd = [run for _, run in runs[most:] if run > limit]
@@ -290,6 +291,7 @@ def _facts(known: RunStatus) -> dict[str, object]:
         "stages": [_stage_facts(stage) for stage in run.stages],
         "flaky": run.flaky,
         "tests": run.tests.counts() if run.tests else None,
+        "tools": [tool.asdict() for tool in run.tools],
         "resumes": len(run.resumptions),
     }
 
@@ -321,6 +323,7 @@ def _text(rows: Sequence[Mapping[str, Any]], seen: Screen, *, detailed: bool = F
             if len(rows) > 1:
                 yield escape(f"  {row['pipeline_id']} ({row['run_id']}):")
             yield from _stages(row, seen)
+            yield from _tools(row, seen)
         if row["status"] == "abandoned":
             again = row.get("repeats_run_id")  # in a work tree that is gone
             resume = f"resume {row['run_id']} --task {quoted(row['task_id'])}"
@@ -381,6 +384,35 @@ def _stages(row: Mapping[str, Any], seen: Screen) -> Iterator[str]:
         about = ["; ".join(filter(None, said)), *failed_tests(stage)]
         for line in filter(None, about):
             yield from screen.wrapped(f"    {escape(line.strip())}", seen.width, 4)
+
+
+def _tools(row: Mapping[str, Any], seen: Screen) -> Iterator[str]:
+    """What is known of the tools of a run, and in what they differ from those of a run that ended otherwise."""
+    if row.get("tools"):
+        from orchgate.runs.run import Tool
+        from orchgate.tools.differences import words_of
+
+        known = ", ".join(words_of(Tool(**tool)) for tool in row["tools"])
+        yield from screen.wrapped(f"  {escape(f'tools: {known}')}", seen.width, 4)
+    if row.get("other_tools"):
+        yield from screen.wrapped(f"  {escape(row['other_tools'])}", seen.width, 4)
+
+
+def _other_tools(root: str, task: str, folder: str) -> str | None:
+    """What may explain that a run ended otherwise than another one of its tree; None for nothing that is known."""
+    from orchgate.runs.run import load
+    from orchgate.tools.counterparts import MOST, told_apart
+
+    def others() -> Iterator[Run]:
+        runs = (run for name, run in ids.all_runs(root, task) if name == task and run != os.path.basename(folder))
+        for run in islice(runs, MOST):
+            with suppress(OrchgateError):
+                yield load(os.path.join(ids.run_folder(root, task, run), ids.MANIFEST))
+
+    try:
+        return told_apart(_run_in(folder), others()) or None
+    except OrchgateError:  # the row says so
+        return None
 
 
 def _name(stage: str, seen: Screen) -> str:

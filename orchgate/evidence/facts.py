@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from orchgate.errors import OrchgateError, quoted
 from orchgate.lib.lazy import lazy
@@ -177,6 +178,27 @@ class CitedRuns:
         if path not in self._facts:
             self._facts[path] = self._pinned(path) or facts_of(from_manifest(self._parsed(path, self._bytes(path))))
         return self._facts[path]
+
+    def other_tools(self, path: str) -> str:
+        """In what the tools of a run differ from those of a pinned one of its tree that ended otherwise, in words."""
+        from orchgate.tools.counterparts import MOST, told_apart
+
+        run = self._here(path)
+        tree = run.git.tree if run and run.git else None
+        if run is None or tree is None or self._lock is None:
+            return ""
+        alike = (pin for pin in self._lock.pins.values() if pin.run and pin.run.tree == tree)
+        same = (self._here(pin.path) for pin in alike if pin.run and pin.run.pipeline == run.pipeline_id)
+        return told_apart(run, islice(filter(None, same), MOST))
+
+    def _here(self, path: str) -> Run | None:
+        """A run whose manifest can be read on this machine."""
+        from orchgate.runs.run import from_manifest
+
+        try:
+            return from_manifest(self._parsed(path, self._bytes(path)))
+        except OrchgateError:
+            return None
 
     def digests(self, path: str) -> tuple[str, str | None]:
         """The hashes of a manifest and of its journal, as pinned, else as they are here; None for no journal of ours.

@@ -108,6 +108,8 @@ class Support:
         if not status or status.casefold() in SUCCEEDED:
             return None
         hint = "link a run that succeeded, or say in the text that this one did not"
+        if tools := self._runs.other_tools(path):
+            hint += f"; {tools}"
         return f"{reference.text} is a run whose status is {status}", hint
 
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 from collections import Counter
 from datetime import UTC
+from itertools import islice
 
 from orchgate.errors import OrchgateError
 from orchgate.hotspots.timeline import MICROSECONDS, Phase
 from orchgate.lib import files
 from orchgate.lib.paths import require_inside
 from orchgate.lib.text import counted
-from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
+from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, suppress
 from orchgate.metrics import fold, snapshot
 from orchgate.metrics.aggregate import UNKNOWN
 from orchgate.metrics.lines import LineFault, checked, costs_of_run, is_bound, wall_microseconds
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from orchgate.hotspots.timeline import BusySpan, Timeline
     from orchgate.metrics.lines import Entry
+    from orchgate.runs.run import Run
 
 
 LISTED = 500  # runs
@@ -221,7 +223,8 @@ def stage_times(root: str, rows: Iterable[RunRow]) -> tuple[tuple[StageTimes, ..
     found, problems = [], []
     for row in chosen:
         try:
-            found.append(_times(root, row, newest=row in newest))
+            others = [one for one in here if one.pipeline_id == row.pipeline_id and one.status != row.status]
+            found.append(_with_tools(root, row, others, _times(root, row, newest=row in newest)))
         except OrchgateError as error:
             where = f"{ids.RUNS}/{row.task_id}/cli/{row.run_id}"
             problems.append(ReadProblem("run-unreadable", f"{where}: {error.message}", error.hint))
@@ -259,6 +262,23 @@ def _times(root: str, row: RunRow, *, newest: bool) -> StageTimes:
         tuple(name for stage in timeline.stages for name in stage.failed_tests)[:MOST_FAILED_TESTS],
         sum(stage.failed_test_count for stage in timeline.stages),
     )
+
+
+def _with_tools(root: str, row: RunRow, others: Iterable[RunRow], times: StageTimes) -> StageTimes:
+    """With what is known of the tools of a run, and in what a run of its tree differs that ended otherwise."""
+    from orchgate.runs.run import load
+    from orchgate.tools.counterparts import MOST, told_apart
+    from orchgate.tools.differences import words_of
+
+    def runs(rows: Iterable[RunRow]) -> Iterator[Run]:
+        for one in islice(rows, MOST):
+            with suppress(OrchgateError):
+                yield load(os.path.join(_folder(root, one), ids.MANIFEST))
+
+    run = next(runs((row,)), None)
+    if run is None or not run.tools:
+        return times
+    return times._replace(tools=", ".join(map(words_of, run.tools)), other_tools=told_apart(run, runs(others)))
 
 
 def _lines(timeline: Timeline) -> Iterator[StageRow]:

@@ -204,7 +204,16 @@ def _timeline(one: StageTimes, *, open_: bool) -> Html:
     facts = tag("p", tag("span", "run ", link(one.run_anchor, one.run_id)), status(one.status), class_="facts")
     missing = (tag("p", f"Not known: {'; '.join(one.missing)}.", class_="note"),) if one.missing else ()
     drawn = figures.of_stages(one) if one.stages else tag("p", "It has no stages.", class_="note")
-    return tag("details", summary, facts, drawn, *_failed(one), *missing, open=open_, id=one.anchor, class_="card")
+    notes = (*_failed(one), *_tools(one), *missing)
+    return tag("details", summary, facts, drawn, *notes, open=open_, id=one.anchor, class_="card")
+
+
+def _tools(one: StageTimes) -> Iterator[Html]:
+    """The tools that a run's stages started, and what they may explain."""
+    if one.tools:
+        yield tag("p", f"Tools: {one.tools}.", class_="note wrap")
+    if one.other_tools:
+        yield tag("p", f"{one.other_tools[:1].upper()}{one.other_tools[1:]}.", class_="note wrap")
 
 
 def _failed(one: StageTimes) -> Iterator[Html]:

@@ -208,6 +208,8 @@ class StageTimes(NamedTuple):
     newest: bool = False  # of its pipeline
     failed_tests: tuple[str, ...] = ()  # the first of their names
     failed_test_count: int = 0
+    tools: str = ""  # that its stages started, in words
+    other_tools: str = ""  # how they differ from those of a run of its tree that ended otherwise, in words
 
 
 class ChangeRow(NamedTuple):

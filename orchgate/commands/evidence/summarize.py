@@ -18,12 +18,13 @@ from orchgate.runs.run import from_manifest
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from orchgate.commands.shared.command_line import Parser
     from orchgate.evidence.copied_runs import Examined
     from orchgate.evidence.lock import RunFacts
     from orchgate.evidence.lock_checks import SizeLimits
+    from orchgate.runs.run import Tool
 
 
 SUMMARY = "write a table of runs before and after a change into the task's action plan"
@@ -42,6 +43,7 @@ class SummaryRun(NamedTuple):
     facts: RunFacts
     origin: str = ""
     elsewhere: Examined | None = None
+    tools: tuple[Tool, ...] = ()
 
 
 def arguments(parser: Parser) -> None:
@@ -76,15 +78,30 @@ def run(args: argparse.Namespace) -> Verdict:
     else:
         with locks.held(root, "plans", "orchgate evidence summarize"):  # another pipeline's table goes there, too
             changed = _update(root, plan, block, pipeline, args.section, write=True)
+    differing = _other_tools(before, after)
     if args.output_format == "json":
-        told: dict[str, object] = {"before": list(before), "after": list(after), "markdown": block, "notes": brought}
+        told: dict[str, object] = {
+            "before": list(before),
+            "after": list(after),
+            "markdown": block,
+            "notes": brought + differing,
+        }
         told |= {"plan_path": plan, "pipeline_id": pipeline, "changed": changed, "written": changed and not args.check}
         work_tree.print_json(headed("evidence-summary", told, VERSION))
     else:
-        _tell(plan, block, changed=changed, checking=args.check)
+        _tell(plan, block, differing, changed=changed, checking=args.check)
         if changed and not args.check:
             sys.stdout.write(escape(f"  hint: orchgate evidence pin --task {quoted(args.task)}") + "\n")
     return Verdict.FAIL if args.check and changed else Verdict.PASS
+
+
+def _other_tools(before: Mapping[str, SummaryRun], after: Mapping[str, SummaryRun]) -> list[str]:
+    """What else may be why the two sides differ; nothing of it goes into the table, which is about the change."""
+    from orchgate.tools.differences import differences, sentence
+
+    old, new = ([tool for one in side.values() for tool in one.tools] for side in (before, after))
+    found = differences(old, new)
+    return [f"tools differ, too: {sentence(found)}"] if found else []
 
 
 def _named(root: str, runs: Sequence[str], task: str) -> dict[str, SummaryRun]:
@@ -168,10 +185,10 @@ def _placed(plan: str, text: str, block: str, pipeline: str, section: str) -> st
     return summary.place(text, block, None, len(text) if there is None else there.end)
 
 
-def _tell(plan: str, block: str, *, changed: bool, checking: bool) -> None:
+def _tell(plan: str, block: str, notes: Sequence[str], *, changed: bool, checking: bool) -> None:
     verb = "would be written" if checking else "written"
     lines = [line for line in block.splitlines() if line.startswith("|")]
-    sys.stdout.writelines(escape(line) + "\n" for line in lines)
+    sys.stdout.writelines(escape(line) + "\n" for line in (*lines, *notes))
     sys.stdout.write(escape(f"{plan}: {verb if changed else 'unchanged'}") + "\n")
 
 
@@ -187,13 +204,13 @@ def _examined(root: str, name: str, task: str) -> tuple[str, SummaryRun]:
             full = os.path.join(root, path)
             known = copied_runs.beside(full)
             run = from_manifest(journal.require_file(full, MAX_BYTES), full)
-            return path, SummaryRun(facts_of(run), known.words if known else "")
+            return path, SummaryRun(facts_of(run), known.words if known else "", tools=run.tools)
         found = copied_runs.examine(root, folder, _limits(root))
     except OrchgateError as error:
         raise _about(path or name, error) from error
     target = os.path.relpath(os.path.join(found.target, ids.MANIFEST), root)
     words = copied_runs.origin_of(found, os.environ).words
-    return target, SummaryRun(facts_of(found.run), words, found)
+    return target, SummaryRun(facts_of(found.run), words, found, found.run.tools)
 
 
 def _same(one: SummaryRun, other: SummaryRun) -> bool:
