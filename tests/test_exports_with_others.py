@@ -6,6 +6,7 @@ import base64
 import importlib.util
 import json
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchgate.exports import otlp
+from orchgate.exports.recorded import exports
 from tests.runs import TASK, Project
 from tests.test_exports import RUN, begun, ended, finished, many, started, write
 
@@ -96,6 +99,32 @@ def test_an_observed_program_and_its_runs_are_one_trace(project: Project) -> Non
     attempt = next(one for one in both[0] if one["attributes"][0]["value"]["stringValue"] == "attempt")
     assert both[1][0]["parentSpanId"] == attempt["spanId"]
     assert json.loads((run / "manifest.json").read_text())["traceparent"].split("-")[2] == attempt["spanId"]
+
+
+def test_names_that_are_not_ours_are_those_of_opentelemetry(tmp_path: Path) -> None:
+    from opentelemetry.semconv import attributes as stable
+    from opentelemetry.semconv._incubating import attributes as young
+    from opentelemetry.semconv._incubating.attributes import cicd_attributes
+
+    known: set[str] = set()
+    for package in (stable, young):
+        for found in pkgutil.iter_modules(package.__path__):
+            module = importlib.import_module(f"{package.__name__}.{found.name}")
+            known |= {value for value in vars(module).values() if isinstance(value, str)}
+    document = json.loads("".join(otlp.chunks(exports([str(many(tmp_path))]))))
+    texts = [(key, value) for one in document["resourceSpans"] for key, value in _attributes(one)]
+
+    assert {key for key, _ in texts if not key.startswith("orchgate.")} <= known
+    results = {value["stringValue"] for key, value in texts if key.endswith((".result", ".run.result"))}
+    assert results <= {one.value for one in cicd_attributes.CicdPipelineTaskRunResultValues}
+
+
+def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value.keys() == {"key", "value"}:
+        yield value["key"], value["value"]
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _attributes(inner)
 
 
 def test_ten_thousand_stages_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

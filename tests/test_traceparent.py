@@ -12,7 +12,7 @@ from orchgate.errors import OrchgateError
 from orchgate.runner import environment
 from orchgate.runs import ids, journal
 from orchgate.speed import sampling
-from tests.runs import Project, events, manifest
+from tests.runs import TASK, Project, events, manifest
 
 if TYPE_CHECKING:
     from tests.repo import Repo
@@ -167,3 +167,16 @@ def test_a_journal_with_an_impossible_span_is_refused(project: Project) -> None:
 
     with pytest.raises(OrchgateError, match="impossible traceparent"):
         journal.parse("".join([forged, *lines[1:]]).encode())
+
+
+@pytest.mark.slow
+def test_agent_and_validator_are_handed_their_spans(project: Project) -> None:
+    argv = ("rlm", "--task", TASK, "--goal", "g", "--agent", "sh -c 'env | grep ^TRACE'")
+    ended = project.repo.orchgate(*argv, "--validator", "sh -c 'env | grep ^TRACE'", env={"TRACEPARENT": AROUND})
+    assert ended.code == 0, ended.out
+    (folder,) = project.folders()
+    trace = ids.run_trace(folder.name, ids.span_context(AROUND))
+
+    assert manifest(folder)["traceparent"] == AROUND
+    for stage, name in enumerate(("iteration-1", "validator-1"), 1):
+        assert _handed(project, name) == [f"TRACEPARENT={trace.attempt(stage, 1).traceparent}"]

@@ -307,7 +307,7 @@ def _prepare(
 
 def _link(recorded: RecordedRun, pipelines: Mapping[str, Pipeline], environ: Mapping[str, str]) -> Mapping[str, object]:
     """What the journal of a repetition says of the run that it repeats."""
-    ours = ("ORCHGATE_", *environment.NON_INTERACTIVE)
+    ours = ("ORCHGATE_", environment.TRACEPARENT, *environment.NON_INTERACTIVE)
     lacking: dict[str, str] = {}
     for stage in pipelines[recorded.run.pipeline_id].stages:
         own = {
