@@ -175,6 +175,12 @@ def test_every_span_has_its_own_id_and_a_parent_that_is_there(whole: list[RunExp
     assert all(span.start <= span.end for span in spans)
 
 
+def test_a_stage_that_the_cache_answered_says_from_which_run(whole: list[RunExport]) -> None:
+    (kept,) = [one for one in whole[0].spans if one.facts.get("cached")]
+
+    assert (kept.name, kept.end - kept.start, kept.facts["cached_from"]) == ("kept", 0, "earlier")
+
+
 def test_what_a_stage_waited_for_is_told_apart(whole: list[RunExport]) -> None:
     waits = [(one.name, one.stage) for one in whole[0].spans if one.kind is SpanKind.WAIT]
 

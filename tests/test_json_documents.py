@@ -30,6 +30,7 @@ WITHOUT = {
     "history": "its verbs print",
     "completion": "a script for a shell",
     "evidence export": "what it writes is a format of others",
+    "export": "what it writes are formats of others",
     "config reference": "a page for people; `config keys` has the same for programs",
     "hook": "git and coding agents ask, each in a protocol of its own",
     "try": "a demonstration for people",

@@ -75,6 +75,7 @@ class JournalTimes:
         self._retried: dict[int, int] = {}  # since when
         self._begun: dict[int, int] = {}
         self._ended: dict[int, int] = {}
+        self._kept: dict[int, str] = {}  # the run whose success answered for a stage
         self._active: set[int] = set()
         self._full_until = -1
         self._spans: list[Span] = []
@@ -114,6 +115,7 @@ class JournalTimes:
             case "end":
                 self._end(event, at)
             case "cached":
+                self._kept[event["stage"]] = event["from"]
                 self._settle(event["stage"], at)
             case "skip":
                 for number in event["stages"]:
@@ -209,7 +211,9 @@ class JournalTimes:
     def _stage(self, stage: StageRun) -> Span:
         bounds = Bounds(self._begun[stage.number], self._ended[stage.number])
         needs = self._needs[stage.number - 1] if self._needs else ()
-        return stage_span(stage, self._trace, bounds, [one for one in needs if one in self._begun])
+        span = stage_span(stage, self._trace, bounds, [one for one in needs if one in self._begun])
+        kept = self._kept.get(stage.number)
+        return span._replace(facts={**span.facts, "cached_from": kept}) if kept and stage.cached else span
 
 
 def _beside(run_id: str) -> str:
