@@ -108,6 +108,27 @@ def test_what_is_something_else_is_named_and_not_kept(tmp_path: Path) -> None:
     assert list(lines(update, written=True)) == [f"{ADDRESS}: is not what is pinned: its SHA-256 is {sha256(LOOSER)}"]
 
 
+def test_what_is_pinned_stays_while_there_is_something_else(tmp_path: Path) -> None:
+    own(tmp_path, pinned(ADDRESS, STRICT))
+    write(str(tmp_path), looked_at(str(tmp_path), serving({ADDRESS: STRICT}), accept=False, everything=False))
+
+    update = looked_at(str(tmp_path), serving({ADDRESS: LOOSER}), accept=False, everything=True)
+
+    assert (update.is_behind, update.writes, update.removes) == (True, {}, ())
+
+
+def test_a_pin_is_not_written_before_what_it_names(tmp_path: Path) -> None:
+    own(tmp_path, ADDRESS)
+    before = (tmp_path / "orchgate.toml").read_text()
+    (tmp_path / ".orchgate").mkdir()
+    (tmp_path / ".orchgate/extends").write_text("a file\n")
+
+    with pytest.raises(OrchgateError):
+        write(str(tmp_path), looked_at(str(tmp_path), serving({ADDRESS: STRICT}), accept=True, everything=False))
+
+    assert (tmp_path / "orchgate.toml").read_text() == before
+
+
 def test_accepting_pins_what_is_there_and_says_what_that_changes(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_text(STRICT + "max-files = 9\n[review]\nmax-age-days = 9\n")

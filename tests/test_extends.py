@@ -169,6 +169,12 @@ def test_where_each_value_comes_from_is_told(tree: Tree) -> None:
     }
 
 
+def test_of_several_that_set_a_value_the_one_that_counts_is_named(tree: Tree) -> None:
+    tree.share("[review]\nmax-age-days = 9\n").share("[review]\nmax-age-days = 7\n").own()
+
+    assert tree.config.origin("review.max-age-days") == "shared shared/1.toml"
+
+
 def test_line_ends_of_a_checkout_do_not_change_what_is_pinned(tree: Tree) -> None:
     text = "[review]\nmax-age-days = 9\n"
     tree.share(text).own()
@@ -436,6 +442,21 @@ LIMIT = "[diff-budget]\nmax-lines = 400\n"
             "[diff-budget.areas.docs]\npaths = ['docs/**']\n",
             ["diff-budget.areas may be looser than shared/0.toml: changed from {}"],
         ),
+        (
+            "may-loosen = ['diff-budget.max']\n" + LIMIT,
+            "[diff-budget]\nmax-lines = 500\n",
+            ["diff-budget.max-lines"],
+        ),
+        (
+            LIMIT,
+            "severity.CFG004 = 'off'\n",
+            ["severity.CFG004 is looser than shared/0.toml: lowered from warning"],
+        ),
+        (
+            "[signatures]\nrequired = ['*:ci']\nroles.ci = ['ci@x.org']\n",
+            "[signatures]\nroles.ci = ['ci@x.org', '*@y.org']\n",
+            ['signatures.roles.ci is looser than shared/0.toml: adds "*@y.org"'],
+        ),
         # Of which nothing is shared.
         (LIMIT, "severity.VER = 'off'\n", []),
         (LIMIT, "[documents]\nrequired = []\n", []),
@@ -588,8 +609,9 @@ def test_whoever_adopts_is_warned_of_what_was_looser_before(repo: Repo) -> None:
     assert findings(checked("configuration")) == [
         ("warning", "CFG001", "diff-budget.max-lines is looser than p.toml: raised from 400 to 500")
     ]
+    assert [one[0] for one in findings(checked("configuration", "--all-files"))] == ["error"]
     repo.git("commit", "-qm", "adopt")
-    repo.stage("a", "a\n")
+    repo.stage("orchgate.toml", held(own, LIMIT) + "max-files = 3\n")
     assert findings(checked("configuration")) == []
     assert [one[0] for one in findings(checked("configuration", "--all-files"))] == ["error"]
 

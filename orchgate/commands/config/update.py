@@ -261,10 +261,18 @@ def write(root: str, update: Update) -> None:
         if path == update.file:
             write_configuration(root, path, content.decode())
         else:
-            os.makedirs(os.path.join(root, os.path.dirname(path)), exist_ok=True)
+            _make_folder(os.path.join(root, os.path.dirname(path)))
             files.replace(os.path.join(root, path), content)
     for path in update.removes:
-        os.unlink(os.path.join(root, path))
+        with contextlib.suppress(OSError):  # it harms nobody
+            os.unlink(os.path.join(root, path))
+
+
+def _make_folder(path: str) -> None:
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise files.failure(path, error) from error
 
 
 def write_configuration(root: str, file: str, text: str) -> None:

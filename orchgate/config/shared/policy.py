@@ -77,16 +77,11 @@ class _Asked:
     def rules_out(self, one: Loosening) -> bool:
         if any(one.key == name or one.key.startswith((f"{name}.", f"{name}[")) for name in self._allowed):
             return False
-        if self._sets(one.key) or one.key == "profile":
+        if one.key in self._keys or one.key == "profile":
             return True
         if one.at[0] == "pipelines" or one.moves:
             return False
         return any(rule.startswith(other) or other.startswith(rule) for rule in one.governs for other in self._rules)
-
-    def _sets(self, key: str) -> bool:
-        """Whether a shared file sets a key, or the table of which it is an entry."""
-        tables = (one for one in self._keys if one not in ENTRIES)
-        return key in self._keys or any(key.startswith((f"{one}.", f"{one}[")) for one in tables)
 
     def names(self, one: Loosening) -> str:
         """The shared file that sets a key; all of them, where it silences rules that they ask for."""
