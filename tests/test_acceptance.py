@@ -390,3 +390,52 @@ def test_scenarios_beside_an_openspec_change_are_run(repo: Repo, capsys: pytest.
         (f"{folder}/specs/auth/spec.md", "Scenario: Login", "proven"),
     ]
     assert found["ticked_documents"] == [f"{folder}/tasks.md", f"{folder}/specs/auth/spec.md"]
+
+
+@pytest.mark.slow
+def test_a_scenario_of_a_finished_change_is_held_to_its_command(repo: Repo) -> None:
+    folder = "openspec/changes/add-login"
+    scenario = "## ADDED Requirements\n\n#### Scenario: Login\n\n- **WHEN** x\n- **Accept:** `test -f src/m.py`\n"
+    files = {
+        "orchgate.toml": 'profile = "openspec"\n',
+        f"{folder}/proposal.md": "## Why\n\nx\n\n## What Changes\n\ny\n",
+        f"{folder}/tasks.md": "- [ ] 1.1 Do it\n",
+        f"{folder}/specs/auth/spec.md": scenario,
+        "docs/other/spec.md": scenario,
+    }
+    repo.commit("begin", files)
+    os.chdir(repo.root)
+    repo.stage("docs/other/spec.md", scenario + "\nMore.\n")
+    repo.stage(f"{folder}/specs/auth/spec.md", scenario + "\nMore.\n")
+    assert evidence_rules() == []
+
+    repo.stage(f"{folder}/tasks.md", "- [x] 1.1 Do it `x`\n")
+    assert evidence_rules() == [("EVD016", "error")]
+
+
+@pytest.mark.slow
+def test_what_is_known_of_a_document_is_no_longer_once_its_run_says_something_else(task: Repo) -> None:
+    def refused() -> list[str]:
+        return [one["rule"] for one in checked("evidence", "--all-files")["diagnostics"] if one["rule"] == "EVD016"]
+
+    task.stage("src/m.py", "x = 2\n")
+    main(["tasks", "check", TASK, "--write"])
+    task.git("add", ".")
+    task.git("commit", "-qm", "proven")
+    assert [refused(), refused()] == [[], []]
+    folder = min((task.root / ".runs" / TASK / "cli").iterdir())
+
+    for name in ("manifest.json", "events.jsonl"):
+        written = (folder / name).read_text()
+        (folder / name).write_text(written.replace("test -f src", "test -e src"))
+
+    assert refused() == ["EVD016"]
+
+
+@pytest.mark.slow
+def test_the_proof_of_an_item_is_run_anew_and_not_resumed(task: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["tasks", "check", TASK])
+    capsys.readouterr()
+
+    assert main(["resume", "latest"]) == 3
+    assert f"orchgate tasks check {TASK}" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+
 from orchgate.acceptance.clauses import accepted_items, may_hold_any, title_of
 from orchgate.acceptance.commands import why_unusable
 from orchgate.errors import OrchgateError, quoted
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from orchgate.evidence.facts import CitedRuns
     from orchgate.evidence.lock import RunFacts
     from orchgate.evidence.packet_evidence import Owners
+    from orchgate.git.snapshot import Snapshot
     from orchgate.markdown.document import Document
 
 LONGEST_ITEM = 300  # characters of an item's words that its runs record
@@ -32,15 +35,32 @@ def recorded_words(item: AcceptedItem) -> tuple[str, str]:
     return redacted(item.title)[:LONGEST_ITEM], redacted(item.command)
 
 
-def unproven(document: Document, packets: Owners, runs: CitedRuns, roots: tuple[str, ...]) -> Iterator[Finding]:
+def unproven(
+    document: Document, packets: Owners, runs: CitedRuns, roots: tuple[str, ...], tree: Snapshot
+) -> Iterator[Finding]:
     """Findings about the items that a document of a packet claims; those without a box once the packet is finished."""
-    if not may_hold_any(document.text) or not packets.kinds(document.path):
-        return
-    for item in accepted_items(document):
-        claimed = packets.finished(document.path) if item.checked is None else item.checked
-        if claimed and item.command:
-            task = next((one.task or one.name for one in packets.of(document.path)), "TASK")
+    items = [item for item in accepted_items(document) if item.command]
+    place = place_in_packet(document.path, packets, tree) if items else ""
+    for item in items if place else ():
+        if packets.finished(place) if item.checked is None else item.checked:
+            task = next((one.task or one.name for one in packets.of(place)), "TASK")
             yield from _judged(document, item, runs, roots, task)
+
+
+def place_in_packet(path: str, packets: Owners, tree: Snapshot) -> str:
+    """A document of the packet that another one belongs to: itself, or one of a packet that has the folder to itself.
+
+    "" for a document of no packet.
+    """
+    if packets.kinds(path):
+        return path
+    folder = path
+    while folder := folder.rpartition("/")[0]:
+        beside = [one for one in tree.starting(folder + "/") if one.count("/") == folder.count("/") + 1]
+        for place in beside:
+            if packets.kinds(place) and any(folder.rpartition("/")[2] in one.names for one in packets.of(place)):
+                return place
+    return ""
 
 
 def _judged(
@@ -92,33 +112,38 @@ def _shown(command: str) -> str:
     return f"`{clip(redacted(command), SHOWN)}`"
 
 
-def given_up(now: Iterable[Document], before: Iterable[Document], packets: Owners) -> Iterator[Finding]:
+def given_up(now: Iterable[Document], before: Iterable[Document], packets: Owners, tree: Snapshot) -> Iterator[Finding]:
     """Findings about ticked items whose command a change takes away or rewrites, in documents of the same path."""
     old = {document.path: document for document in before if may_hold_any(document.text)}
     for document in now if old else ():
-        if document.path in old and packets.kinds(document.path):
+        if document.path in old and place_in_packet(document.path, packets, tree):
             yield from _given_up(document, old[document.path])
 
 
 def _given_up(document: Document, before: Document) -> Iterator[Finding]:
-    held: dict[str, set[str]] = {}
-    for item in accepted_items(before):
-        if item.command and item.checked is not None:
-            held.setdefault(item.title, set()).add(item.command)
-    named: dict[str, list[AcceptedItem]] = {}
-    for item in accepted_items(document):
-        if item.command:
-            named.setdefault(item.title, []).append(item)
+    held = _commands(item for item in accepted_items(before) if item.checked is not None)
+    now = [item for item in accepted_items(document) if item.checked is not None]
+    named = _commands(now)
     for box in document.items if held else ():
-        if not box.checked or (commands := held.pop(title_of(box.text), None)) is None:
+        title = title_of(box.text) if box.checked else ""
+        lost = sorted(held.pop(title, Counter[str]()) - named[title])
+        if not lost:
             continue
-        rewritten = named.get(title_of(box.text), [])
-        lost = sorted(commands - {item.command for item in rewritten})
-        if lost and rewritten:
-            message = f"the command that proves it was {_shown(lost[0])}, and is {_shown(rewritten[0].command)} now"
+        rewritten = next((item for item in now if item.offset == box.offset and item.command), None)
+        if rewritten:
+            message = f"the command that proves it was {_shown(lost[0])}, and is {_shown(rewritten.command)} now"
             hint = "a reviewer decides whether it still proves the item"
-            yield _finding(document, rewritten[0], message, hint, Severity.WARNING)._replace(own=True)
-        elif lost:
+            yield _finding(document, rewritten, message, hint, Severity.WARNING)._replace(own=True)
+        else:
             message = f"ticked, and no longer held to {_shown(lost[0])}"
             hint = "name the command again, or untick the item"
             yield Finding("EVD016", document.location(box.offset), message, hint, own=True)
+
+
+def _commands(items: Iterable[AcceptedItem]) -> dict[str, Counter[str]]:
+    """The commands of items by their words."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for item in items:
+        if item.command:
+            found[item.title][item.command] += 1
+    return found

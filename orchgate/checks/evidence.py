@@ -67,7 +67,7 @@ class DocumentJudge(NamedTuple):
         if _names_commands(document):
             from orchgate.acceptance.findings import unproven
 
-            yield from unproven(document, self.view.packets, self.view.runs, self.artifacts.roots)
+            yield from unproven(document, self.view.packets, self.view.runs, self.artifacts.roots, self.view.snapshot)
         if may_lack_evidence(document.text):
             packets, path = self.view.packets, document.path
             yield from ticked_findings(document, packets.kinds(path), partial(packets.finished, path))
@@ -309,7 +309,7 @@ def _of_new_claims(ctx: Context, sources: EvidenceSources, paths: list[str]) -> 
         if any(map(_names_commands, sources.sides[1])):
             from orchgate.acceptance.findings import given_up
 
-            yield from given_up(*sources.sides, sources.packets)
+            yield from given_up(*sources.sides, sources.packets, ctx.snapshot)
         new = new_claims(sources)
     if new:
         from orchgate.evidence.run_trees import TreeLookup, other_trees
