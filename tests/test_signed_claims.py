@@ -232,6 +232,39 @@ def test_a_pin_without_the_journal_that_was_signed_is_refused(signed: SignedRuns
     assert "is signed with its journal, which is not pinned" in signed.said()[0]
 
 
+FACTS: dict[str, tuple[dict[str, object], str]] = {
+    "the pipeline": ({"pipeline": "build"}, "pipeline"),
+    "the outcome": ({"pipeline": "test", "status": "failed"}, "result"),
+    "the tree": ({"pipeline": "test", "tree": "0" * 40}, "tree"),
+    "what was changed": (
+        {"pipeline": "test", "dirty": True, "changed": {"src/a.py": None}},
+        "set of uncommitted changes",
+    ),
+    "what was untracked": ({"pipeline": "test", "untracked": {"a": f"100644 {'0' * 40}"}}, "set of untracked files"),
+}
+
+
+@pytest.mark.parametrize("what", FACTS)
+def test_facts_of_a_pin_that_nobody_signed_are_refused(signed: SignedRuns, what: str) -> None:
+    """In a clone without the run, other rules believe them."""
+    facts, name = FACTS[what]
+    policy = POLICY.replace('["build:ci"]', '["*:ci"]')
+    signed.repo.commit(files={"orchgate.toml": signed_runs.CONFIGURATION + policy})
+    run = signed.run("test")
+    signed.claim(run)
+    signed.sign(run)
+    assert signed.said() == []
+
+    shutil.rmtree(signed.repo.root / ".runs")
+    lines = [json.loads(line) for line in (signed.repo.root / LOCK).read_text().splitlines()]
+    for one in lines:
+        one.get("run", {}).update(facts)
+    signed.repo.stage(LOCK, "".join(json.dumps(one) + "\n" for one in lines))
+
+    (found,) = signed.only(signed.report())
+    assert f"is of another {name}" in found["message"]
+
+
 def test_no_comment_in_a_document_makes_an_exception(signed: SignedRuns) -> None:
     comment = "<!-- orchgate: ignore[EVD014] trust me -->\n"
     signed.claim(signed.run(), comment + TICKED)

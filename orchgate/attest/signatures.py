@@ -31,6 +31,15 @@ MAX_SIGNERS_BYTES = 1024 * 1024
 _CANDIDATES = 20  # lines of a list of signers that may be about one key
 
 
+# Of a subject, what is compared where it is known, and what it is called.
+_IF_KNOWN = {
+    "passed": "result",
+    "pipeline": "pipeline",
+    "changed": "set of uncommitted changes",
+    "untracked": "set of untracked files",
+}
+
+
 class SignatureState(Enum):
     VALID = "valid"
     EXPIRED = "expired"  # or not valid yet
@@ -171,8 +180,8 @@ def _written(moment: datetime | None) -> str:
 def difference(signed: Subject, subject: Subject) -> str:
     """The first thing in which what was signed is not what it should be about; "" for none."""
     for name, here in subject._asdict().items():
-        if getattr(signed, name) != here and not (name == "passed" and here is None):
-            return "result" if name == "passed" else name
+        if getattr(signed, name) != here and not (name in _IF_KNOWN and here is None):
+            return _IF_KNOWN.get(name, name)
     return ""
 
 

@@ -32,8 +32,10 @@ _TREE, _COMMIT = "tree", "commit"
 
 
 class Subject(NamedTuple):
-    """What a statement is about, as hex digits; None for what a run does not have. `passed`: whether it succeeded,
-    None where that is not to be compared.
+    """What a statement is about, as hex digits; None for what a run does not have. `passed`: whether it succeeded.
+
+    `changed` and `untracked` are digests of what lay beside the tree (see `digest_of`), so that nobody takes a run of a
+    tree for one of another tree. What is None of these, and of `passed` and `pipeline`, is not compared.
     """
 
     manifest: str
@@ -41,6 +43,9 @@ class Subject(NamedTuple):
     tree: str | None = None
     commit: str | None = None
     passed: bool | None = None
+    pipeline: str | None = None
+    changed: str | None = None
+    untracked: str | None = None
 
 
 class Claim(NamedTuple):
@@ -57,7 +62,17 @@ def subject_of(run: Run, manifest: bytes, journal: bytes | None) -> Subject:
     sha256 = None if journal is None else files.sha256_hex(journal)
     ids = (git.tree, git.commit) if git else ()
     tree, commit = (one if one and _HEX.fullmatch(one) else None for one in ids) if ids else (None, None)
-    return Subject(files.sha256_hex(manifest), sha256, tree, commit, run.status == "succeeded")
+    beside = [
+        digest_of(paths) for paths in ((git.changed, git.untracked) if git and git.dirty is not False else ({}, {}))
+    ]
+    changed, untracked = beside if tree else (None, None)
+    own = files.sha256_hex(manifest)
+    return Subject(own, sha256, tree, commit, run.status == "succeeded", text_of(run.pipeline_id), changed, untracked)
+
+
+def digest_of(paths: Mapping[str, str | None] | None) -> str:
+    """Of what lay beside a tree, by path, as a statement has it."""
+    return _digest(_noted(paths))
 
 
 def render(path: str, manifest: bytes, journal: bytes | None, document: Mapping[str, object]) -> bytes:
@@ -100,7 +115,7 @@ def _outcomes(run: Run) -> Mapping[str, list[str]]:
     found: dict[str, list[str]] = {PASSED: [], WARNED: [], FAILED: []}
     for stage in run.stages:
         if (outcome := _outcome(stage)) and len(found[outcome]) < MOST_NAMED:
-            found[outcome].append(_text(stage.id))
+            found[outcome].append(text_of(stage.id))
     return found
 
 
@@ -110,7 +125,10 @@ def _configuration(run: Run, document: Mapping[str, object]) -> dict[str, object
     listed = [stage for stage in stages if isinstance(stage, dict)] if isinstance(stages, list) else []
     parts = [{key: stage[key] for key in _DEFINITION if key in stage} for stage in listed]
     data = json.dumps({"id": run.pipeline_id, "stages": parts}, sort_keys=True, separators=(",", ":"))
-    return {"name": _text(f"pipeline:{run.pipeline_id}"), "digest": {"sha256": files.sha256_hex(data.encode("ascii"))}}
+    return {
+        "name": text_of(f"pipeline:{run.pipeline_id}"),
+        "digest": {"sha256": files.sha256_hex(data.encode("ascii"))},
+    }
 
 
 def _subjects(run: Run, path: str, subject: Subject) -> Iterator[dict[str, object]]:
@@ -121,14 +139,14 @@ def _subjects(run: Run, path: str, subject: Subject) -> Iterator[dict[str, objec
         yield _described(_COMMIT, {"gitCommit": subject.commit})
     about = {"task_id": run.task_id, "run_id": run.run_id, "pipeline_id": run.pipeline_id, "status": run.status}
     ended = {"completed_at": timestamp(run.completed_at)} if run.completed_at else {}
-    texts = {name: _text(value) for name, value in about.items()}
+    texts = {name: text_of(value) for name, value in about.items()}
     yield _described(path, {"sha256": subject.manifest}, {**texts, **ended})
     if subject.journal:
         yield _described(locate.journal_of(path), {"sha256": subject.journal})
 
 
 def _described(name: str, digest: Mapping[str, str], notes: Mapping[str, object] | None = None) -> dict[str, object]:
-    return {"name": _text(name), "digest": digest, **({"annotations": notes} if notes else {})}
+    return {"name": text_of(name), "digest": digest, **({"annotations": notes} if notes else {})}
 
 
 def _beside(git: RecordedTree) -> dict[str, object]:
@@ -136,13 +154,18 @@ def _beside(git: RecordedTree) -> dict[str, object]:
     if git.dirty is False and not git.changed and not git.untracked:
         return {}
     notes: dict[str, object] = {"dirty": git.dirty}
-    for name, paths in (("changed", git.changed), ("untracked", git.untracked)):
-        known = None if paths is None else dict(sorted((_text(path), content) for path, content in paths.items()))
-        notes[name] = known if known is None or len(known) <= MOST_NAMED else None
+    notes |= {"changed": _noted(git.changed), "untracked": _noted(git.untracked)}
     return notes
 
 
-def _text(value: str) -> str:
+def _noted(paths: Mapping[str, str | None] | None) -> dict[str, str | None] | None:
+    """None also for more than a statement names."""
+    if paths is None or len(paths) > MOST_NAMED:
+        return None
+    return dict(sorted((text_of(path), content) for path, content in paths.items()))
+
+
+def text_of(value: str) -> str:
     """Text that every reader of JSON takes: a name that is no UTF-8 has its bytes as escapes."""
     return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
@@ -163,7 +186,31 @@ def read(payload: bytes) -> Claim:
         raise ValueError(f"subject: names no {locate.NAME}")
     journal = _one(subjects, "sha256", locate.JOURNAL)
     tree, commit = _one(subjects, "gitTree"), _one(subjects, "gitCommit")
-    return Claim(Subject(manifest, journal, tree, commit, result != FAILED), str(result), _ended(subjects))
+    pipeline = str(_notes(subjects, "sha256", locate.NAME).get("pipeline_id", ""))
+    changed, untracked = _digests(_notes(subjects, "gitTree")) if tree else (None, None)
+    subject = Subject(manifest, journal, tree, commit, result != FAILED, pipeline, changed, untracked)
+    return Claim(subject, str(result), _ended(subjects))
+
+
+def _notes(subjects: list[dict[str, object]], algorithm: str, name: str = "") -> dict[str, object]:
+    """The annotations of a subject."""
+    for one in subjects:
+        digest, notes = one.get("digest"), one.get("annotations")
+        named = str(one.get("name", "")).rpartition("/")[2]
+        if isinstance(digest, dict) and algorithm in digest and name in ("", named):
+            return notes if isinstance(notes, dict) else {}
+    return {}
+
+
+def _digests(notes: dict[str, object]) -> tuple[str, str]:
+    """Of what lay beside a tree: nothing, where nothing is noted."""
+    none: dict[str, object] = {"changed": {}, "untracked": {}}
+    changed, untracked = ((notes or none).get(name) for name in none)
+    return _digest(changed), _digest(untracked)
+
+
+def _digest(noted: object) -> str:
+    return files.sha256_hex(json.dumps(noted, sort_keys=True).encode("ascii"))
 
 
 def _one(subjects: list[dict[str, object]], algorithm: str, name: str = "") -> str | None:

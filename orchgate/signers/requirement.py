@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from orchgate.attest import bundle
 from orchgate.attest.envelope import MAX_BYTES
-from orchgate.attest.statement import Subject
+from orchgate.attest.statement import Subject, digest_of, text_of
 from orchgate.config import signing
 from orchgate.errors import OrchgateError, quoted
 from orchgate.lib.text import clip
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from orchgate.attest.signatures import Signature, Verifier
     from orchgate.config.settings import Signatures
     from orchgate.evidence.facts import CitedRuns
+    from orchgate.evidence.lock import RunFacts
     from orchgate.git.snapshot import Snapshot
 
 MOST_RUNS = 500  # that one judgement verifies: each costs some processes
@@ -32,6 +33,14 @@ def manifests_of(path: str, roots: tuple[str, ...]) -> Iterator[str]:
     """The manifests whose signatures a path may hold."""
     if run := bundle.run_of(path):
         yield from (f"{root}/{run[0]}/cli/{run[1]}/{NAME}" for root in roots)
+
+
+def pinned_subject(facts: RunFacts, manifest: str, journal: str | None) -> Subject:
+    """What has to have been signed of a run whose pin has these facts, which rules believe, and these hashes."""
+    beside = [None if paths is None else digest_of(paths) for paths in (facts.changed, facts.untracked)]
+    changed, untracked = beside if facts.tree else (None, None)
+    passed, pipeline = facts.status == "succeeded", text_of(facts.pipeline)
+    return Subject(manifest, journal, facts.tree, facts.commit, passed, pipeline, changed, untracked)
 
 
 class Lack(NamedTuple):
@@ -100,7 +109,7 @@ class SignedRuns:
     def _subject(self, manifest: str) -> Subject:
         facts = self._runs.facts(manifest)
         sha256, journal = self._runs.digests(manifest)
-        return Subject(sha256, journal, facts.tree, facts.commit, facts.status == "succeeded")
+        return pinned_subject(facts, sha256, journal)
 
     def _signatures(self, path: str, subject: Subject) -> tuple[Signature, ...]:
         """The signatures of a run in this tree, each held to the moment that counts for it. Raises OrchgateError."""

@@ -140,15 +140,14 @@ def _subject(place: EvidenceWorkspace, task: str, run_id: str) -> Subject:
 
 def _pinned(lock: Lock, path: str) -> Subject | None:
     """What a run is, as its pins have it; None for one that is not pinned."""
-    from orchgate.attest.statement import Subject
     from orchgate.runs.locate import OURS, journal_of
+    from orchgate.signers.requirement import pinned_subject
 
     pin = lock.get(path)
     if pin is None or pin.run is None:
         return None
     journal = lock.get(journal_of(path)) if pin.run.format == OURS else None
-    passed = pin.run.status == "succeeded"
-    return Subject(pin.sha256, journal.sha256 if journal else None, pin.run.tree, pin.run.commit, passed)
+    return pinned_subject(pin.run, pin.sha256, journal.sha256 if journal else None)
 
 
 def _without_signers(runs: list[SignedRun]) -> list[SignedRun]:
