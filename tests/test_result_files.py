@@ -486,7 +486,9 @@ def test_benchmarks_of_a_stage_are_recorded_in_any_pipeline(project: Project) ->
 
 
 def ran(*command: str | Path, cwd: Path) -> None:
-    subprocess.run(list(map(str, command)), cwd=cwd, check=False, capture_output=True, timeout=300)
+    # pytest-benchmark measures nothing in a worker of pytest-xdist.
+    environ = {name: value for name, value in os.environ.items() if name != "PYTEST_XDIST_WORKER"}
+    subprocess.run(list(map(str, command)), cwd=cwd, env=environ, check=False, capture_output=True, timeout=300)
 
 
 @pytest.mark.slow
