@@ -138,3 +138,22 @@ def test_what_cannot_be_told_within_the_budget_says_what_else_differs(repo: Repo
     repo.commit(files={"go.sum": "x\n"})
 
     assert "also differs: go.sum" in repo.orchgate("check", "performance", "--base", "main").out
+
+
+def test_a_tool_that_is_another_one_than_the_baseline_was_measured_with_is_a_difference(
+    repo: Repo, tmp_path: Path
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/tool").write_bytes(b"\x7fELF now")
+    (tmp_path / "bin/tool").chmod(0o755)
+    one = record(fingerprint=str(fingerprint()["fingerprint"]), tools={"tool": f"sha256:{'a' * 64}", "gone": "1.0"})
+    base = repo.commit(files={baseline.PATH: baseline.render(baseline.Baseline({one.place: one}))})
+    head = Side("head", "", "", str(repo.root), "", (Stage("s", "s", ("tool", "x")),))
+
+    with open_repository(str(repo.root), {}) as repository:
+        found = work_trees.other_tools(repository, head, {"PATH": str(tmp_path / "bin")}, base, one.pipeline)
+        unknown = work_trees.other_tools(repository, head, {"PATH": str(tmp_path / "bin")}, base, "another")
+
+    assert [words.partition(" (")[0] for words in found] == ["tool: another file"]
+    assert found[0].endswith(" since the baseline")
+    assert unknown == ()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from orchgate.errors import OrchgateError
 from orchgate.runs import events, state
 from orchgate.runs.decode import is_valid
 from orchgate.runs.run import Run, Tool, checked, from_manifest
+from orchgate.tools import stored
 from orchgate.tools.counterparts import told_apart
 from orchgate.tools.differences import differences, sentence, words_of
+from orchgate.verdict import baseline
+from tests.baselines import record
 from tests.journals import events_of
 from tests.manifest_samples import june, own
 
@@ -133,3 +138,46 @@ def test_what_differs_is_told_of_a_run_of_the_same_tree_that_ended_otherwise() -
 )
 def test_nothing_is_told_of_runs_that_cannot_be_held_against_each_other(other: Run) -> None:
     assert told_apart(ran("failed", NODE_22, git=CLEAN), [other]) == ""
+
+
+# What a stored baseline keeps
+
+
+PARTS = tool("node", sha256="a", source="parts")
+
+
+@pytest.mark.parametrize("one", [NODE_20, GCC_A, PYTHON_A, PARTS, tool("a.b c", "x y")])
+def test_a_tool_that_a_baseline_keeps_is_no_difference_to_itself(one: Tool) -> None:
+    kept = stored.texts([one])
+
+    assert stored.since(kept, [one]) == ()
+    assert [(back.version, back.sha256) for back in stored.of_texts(kept)] == [(one.version, one.sha256)]
+
+
+def test_a_tool_that_is_another_one_since_the_baseline_is_named() -> None:
+    assert stored.since(stored.texts([NODE_20, GCC_A]), [NODE_22, GCC_A]) == (
+        "node 20.11.0 → 22.1.0 since the baseline",
+    )
+
+
+def test_of_tools_that_were_several_or_are_not_known_a_baseline_keeps_nothing() -> None:
+    assert stored.texts([NODE_20, NODE_22, tool("cargo", source="shim"), tool("x" * 200, "1")]) == {}
+
+
+def test_a_baseline_is_read_with_its_tools_and_one_without_any_too() -> None:
+    with_tools = record(tools=stored.texts([NODE_20, GCC_A]))
+    known = baseline.Baseline({with_tools.place: with_tools})
+
+    assert baseline.parse(baseline.render(known)) == known
+    assert (
+        baseline.parse(baseline.render(baseline.Baseline({record().place: record()}))).records[record().place].tools
+        == {}
+    )
+
+
+@pytest.mark.parametrize("value", ["", 1, None, ["x"], "two\nlines"])
+def test_a_tool_of_a_baseline_that_is_no_text_is_refused(value: object) -> None:
+    data = json.loads(baseline.render(baseline.Baseline({record().place: record()})))
+
+    with pytest.raises(baseline.BaselineError, match="tools"):
+        baseline.parse(json.dumps({**data, f"{'.'.join(record().place)}.tools.node": value}).encode())

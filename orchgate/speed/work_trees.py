@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orchgate.git.repository import Repository
+    from orchgate.runs.run import Tool
     from orchgate.speed.definition import PipelineChange
     from orchgate.speed.sampling import MeasuredRun
 
@@ -144,6 +145,7 @@ def differences(
         *differing_programs(base, head, environ),
         *set_variables(variables),
         *other_machine(repository, base.commit, pipeline),
+        *other_tools(repository, head, environ, base.commit, pipeline),
     )
 
 
@@ -204,6 +206,37 @@ def other_machine(repository: Repository, base: str, pipeline: str) -> tuple[str
         return ()
     machines = {place[1] for place in known if place[0] == pipeline}
     return (MACHINE,) if machines and str(fingerprint()["fingerprint"]) not in machines else ()
+
+
+def other_tools(
+    repository: Repository, side: Side, environ: Mapping[str, str], base: str, pipeline: str
+) -> tuple[str, ...]:
+    """Tools that are other ones than those that the stored baseline was measured with, on machines such as this."""
+    try:
+        data = repository.tree(base).find(baseline.PATH, baseline.MAX_BYTES)
+        known = baseline.parse(data).of(pipeline, str(fingerprint()["fingerprint"])) if data is not None else None
+    except OrchgateError:  # said where it is judged by
+        return ()
+    if known is None or not known.tools:
+        return ()
+    from orchgate.tools import stored
+
+    return stored.since(known.tools, started_tools(repository, side, environ))
+
+
+def started_tools(repository: Repository, side: Side, environ: Mapping[str, str]) -> list[Tool]:
+    """The tools that the stages of a side start, with those that its configuration declares."""
+    from orchgate.config.load import load_work_tree
+    from orchgate.tools import stored
+    from orchgate.tools.ask import ask
+    from orchgate.tools.used import UsedTools
+
+    used = UsedTools(side.root, repository)
+    declared: tuple[str, ...] = ()
+    with contextlib.suppress(OrchgateError):
+        declared = load_work_tree(side.root).top.tools
+    ask(declared, used, {**environ, **environment.NON_INTERACTIVE})
+    return stored.now(used, ((stage, *environment.of_stage(environ, side.root, stage)) for stage in side.stages))
 
 
 def editable_installs(root: str, environ: Mapping[str, str]) -> Iterator[str]:

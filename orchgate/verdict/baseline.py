@@ -41,7 +41,8 @@ class BaselineRecord(NamedTuple):
     `samples` holds, by the names in `measures`, one number for each run: seconds, bytes, counts, fractions.
     `fingerprint` is the class of machines and `machine` its readable facts. `commit` and `tree` are None outside of a
     repository; `dirty` says that the tree held changes that were not in the commit. `recorded_at` is UTC.
-    `lower_bounds` says of which metrics the samples are at least what they say, and why.
+    `lower_bounds` says of which metrics the samples are at least what they say, and why. `tools` are those that the
+    runs started, by name, in the words of `tools.stored`.
     """
 
     pipeline: str
@@ -57,6 +58,7 @@ class BaselineRecord(NamedTuple):
     samples: Mapping[str, tuple[float, ...]]
     run_ids: tuple[str, ...] = ()
     lower_bounds: Mapping[str, str] = {}
+    tools: Mapping[str, str] = {}
 
     @property
     def runs(self) -> int:
@@ -214,6 +216,7 @@ def _record(pipeline: str, fingerprint: str, known: Mapping[str, Any]) -> Baseli
     machine: dict[str, str | float] = {}
     samples: dict[str, tuple[float, ...]] = {}
     bounds: dict[str, str] = {}
+    tools: dict[str, str] = {}
     for name, value in sorted(known.items()):
         group, _, rest = name.partition(".")
         if group == "machine":
@@ -222,11 +225,12 @@ def _record(pipeline: str, fingerprint: str, known: Mapping[str, Any]) -> Baseli
             samples[rest] = tuple(value)
         elif group == "lower_bounds":
             bounds[rest] = value
+        elif group == "tools":
+            tools[rest] = value
     plain = {name: known[name] for name in facts.REQUIRED}
     run_ids = tuple(known.get("run_ids", ()))
-    return BaselineRecord(
-        pipeline, fingerprint, **plain, machine=machine, samples=samples, run_ids=run_ids, lower_bounds=bounds
-    )
+    record = BaselineRecord(pipeline, fingerprint, **plain, machine=machine, samples=samples, run_ids=run_ids)
+    return record._replace(lower_bounds=bounds, tools=tools)
 
 
 # Writing
@@ -257,6 +261,8 @@ def _lines(record: BaselineRecord, superseded: str) -> Iterator[tuple[str, Any]]
         yield f"{place}.machine.{name}", fact if isinstance(fact, str) else _plain(fact)
     for name, why in record.lower_bounds.items():
         yield f"{place}.lower_bounds.{name}", why
+    for name, known in record.tools.items():
+        yield f"{place}.tools.{name}", known
     for name, samples in record.samples.items():
         yield f"{place}.samples.{name}", [_plain(sample) for sample in samples]
 

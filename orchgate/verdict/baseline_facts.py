@@ -76,7 +76,9 @@ def wrong_name(name: str) -> str:
         return "" if rest in MACHINE else "is unknown" + _nearest(rest, MACHINE)
     if group in ("samples", "lower_bounds"):
         return "" if is_metric(rest) else "is not the name of a metric"
-    return "is unknown" + _nearest(group, ("lower_bounds", "machine", "samples"))
+    if group == "tools":
+        return "" if is_metric(rest) else "is not the name of a tool"
+    return "is unknown" + _nearest(group, ("lower_bounds", "machine", "samples", "tools"))
 
 
 def wrong_value(name: str, value: Any) -> str:
@@ -84,7 +86,7 @@ def wrong_value(name: str, value: Any) -> str:
     group, _, rest = name.partition(".")
     if group == "samples":
         return _wrong_samples(rest, value)
-    if group == "lower_bounds":
+    if group in ("lower_bounds", "tools"):
         return "" if is_text(value) else f"expected one line of text, got {shown(value)}"
     if group == "machine":
         right = _is_number(value) and value > 0 if rest == "cores" else is_text(value)

@@ -136,6 +136,8 @@ def _fault(run: Run) -> str:
 
 def _from_runs(at: Here, runs: Sequence[Run], notes: list[str]) -> BaselineRecord:
     """One record from runs of one kind. Raises UsageError for those that do not belong together."""
+    from orchgate.tools.stored import texts
+
     for run in runs:
         if reason := _fault(run):
             raise UsageError(reason, _AGAIN)
@@ -172,6 +174,7 @@ def _from_runs(at: Here, runs: Sequence[Run], notes: list[str]) -> BaselineRecor
         samples=samples,
         run_ids=tuple(sorted(run.run_id for run in runs)),
         lower_bounds=common.bounds([run.usage.lower_bounds for run in runs if run.usage], samples),
+        tools=texts(tool for run in runs for tool in run.tools),
     )
 
 

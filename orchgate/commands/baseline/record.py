@@ -22,7 +22,7 @@ from orchgate.verdict.baseline_facts import MAX_RUNS, MIN_RUNS
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from orchgate.commands.baseline.common import Here
     from orchgate.commands.shared.command_line import Parser
@@ -87,6 +87,7 @@ def run(args: argparse.Namespace) -> Verdict:
             machine=common.facts(at.machine),
             samples=samples,
             lower_bounds=common.bounds([sample.lower_bounds for sample in whole], samples),
+            tools=measured.tools,
         )
         _keep(at, args, record, notes)
     return Verdict.PASS
@@ -117,10 +118,12 @@ class _Measured(NamedTuple):
     tree: str
     digest: str
     samples: tuple[MeasuredRun, ...]
+    tools: Mapping[str, str]
 
 
 def _measure(at: Here, args: argparse.Namespace, commit: str, name: str) -> _Measured:
     from orchgate.speed import paired, work_trees
+    from orchgate.tools import stored
 
     performance = at.config.performance
     folder = options.folder(at.root) if args.command else ""
@@ -146,7 +149,8 @@ def _measure(at: Here, args: argparse.Namespace, commit: str, name: str) -> _Mea
         if sys.stderr.isatty():
             sys.stderr.write(_CLEAR)
         digest = stages.command_hash(args.command, folder) if args.command else _hash(side, name)
-        return _Measured(side.tree, digest, samples)
+        tools = stored.texts(work_trees.started_tools(at.repository, side, os.environ))
+        return _Measured(side.tree, digest, samples, tools)
 
 
 def _hash(side: Side, name: str) -> str:
