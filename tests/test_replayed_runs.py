@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -268,9 +269,10 @@ def test_a_program_that_is_not_here_contradicts_nothing(project: Project, tmp_pa
     assert "performance.setup" in row["hint"]
 
 
-def test_what_a_setup_makes_is_there(project: Project) -> None:
+@pytest.mark.parametrize("ignored", ["built/\n", ""])
+def test_what_a_setup_makes_is_there(project: Project, ignored: str) -> None:
     repo = project.repo
-    repo.commit("ignore", {".gitignore": ".runs/\nout/\nbuilt/\n"})
+    repo.commit("ignore", {".gitignore": f".runs/\nout/\n{ignored}"})
     project.define("made", {"id": "use", "shell": "test -e built/x"})
     with (repo.root / "orchgate.toml").open("a") as config:
         config.write('[performance]\nsetup = ["sh", "-c", "mkdir -p built && touch built/x"]\n')
@@ -278,9 +280,56 @@ def test_what_a_setup_makes_is_there(project: Project) -> None:
     repo.commit("setup")
     repo.write("built/x")
     assert project.run("made").code == 0
+    repo.git("add", "--all")
+    repo.commit("built")
 
     assert one(project)[:2] == (0, "confirmed")
     assert one(project)[:2] == (0, "confirmed")
+
+
+def test_what_leads_into_the_developers_tree_leads_into_the_repeated_one(project: Project) -> None:
+    repo = project.repo
+    repo.write("tools/say", "#!/bin/sh\necho good\n")
+    os.chmod(project.root / "tools/say", 0o755)
+    repo.git("add", "--all")
+    repo.commit("tools", {"lib/said.py": "print('good')\n"})
+    project.define("led", {"id": "use", "shell": 'test "$(say; python3 -m said)" = "$(printf "good\\ngood")"'})
+    env = {"PATH": f"{project.root}/tools:{os.environ['PATH']}", "PYTHONPATH": f"{project.root}/lib"}
+    assert project.run("led", env=env).code == 0
+    name = project.folders()[-1].name
+    repo.write("tools/say", "#!/bin/sh\necho bad\n")
+    repo.write("lib/said.py", "print('bad')\n")
+
+    code, document = replayed(project, name, env={**env, "SETTINGS": f"{project.root}/settings"})
+
+    (row,) = document["runs"]
+    assert (code, row["verdict"]) == (0, "confirmed"), row
+    assert row["notes"] == ["SETTINGS in the environment: into your work tree, not the repeated one"]
+
+
+def test_a_package_that_is_installed_from_the_developers_tree_is_the_repeated_one(
+    project: Project, tmp_path: Path
+) -> None:
+    repo = project.repo
+    repo.commit("package", {"src/package.py": "print('good')\n", "pyproject.toml": "[project]\nname = 'package'\n"})
+    project.define("led", {"id": "use", "shell": 'test "$(python3 -m package)" = good'})
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    (packages,) = venv.glob("lib/python*/site-packages")
+    (packages / "package.pth").write_text(f"{project.root}/src\n")
+    facts = packages / "package-1.dist-info/direct_url.json"
+    facts.parent.mkdir()
+    facts.write_text(json.dumps({"url": f"file://{project.root}", "dir_info": {"editable": True}}))
+    env = {"PATH": f"{venv}/bin:{os.environ['PATH']}"}
+    assert project.run("led", env=env).code == 0
+    name = project.folders()[-1].name
+    repo.write("src/package.py", "print('bad')\n")
+
+    code, document = replayed(project, name, env=env)
+
+    (row,) = document["runs"]
+    assert (code, row["verdict"]) == (0, "confirmed"), row
+    assert row["notes"][0].startswith("package-1: installed from your work tree")
 
 
 def test_a_setup_that_fails_leaves_a_run_unrepeated(project: Project) -> None:

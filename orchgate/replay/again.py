@@ -14,18 +14,16 @@ from orchgate.errors import ConfigError, GitError, OrchgateError, Unreadable, Us
 from orchgate.evidence.run_trees import not_counting
 from orchgate.git import state, worktree_cache
 from orchgate.lib import working_time
-from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
-from orchgate.replay import comparison, standing, tree
+from orchgate.replay import comparison, standing, surroundings, tree
 from orchgate.replay.comparison import ReplayVerdict
 from orchgate.replay.recorded import Contradicted, RecordedRun, Unrepeatable
-from orchgate.runner import environment, pipeline_run
-from orchgate.runner.inputs import variables
+from orchgate.runner import pipeline_run
 from orchgate.runner.session import RunSettings
 from orchgate.runs import ids, machine
 from orchgate.runs.pipeline import find, load_all
 from orchgate.runs.run import from_manifest
-from orchgate.speed import sampling, work_trees
+from orchgate.speed import sampling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,12 +35,8 @@ if TYPE_CHECKING:
     from orchgate.runs.run import Acceptance, Run
     from orchgate.runs.stages import Pipeline
 
-_ASSIGNED = lazy(
-    r"\b([A-Za-z_][A-Za-z0-9_]*)(?:=| in\b)|\bread (?:-r )?([A-Za-z_][A-Za-z0-9_]*)"
-)  # by a shell line itself
 _LISTED = 5
 _MOST_BYTES = 4 << 20  # of a document
-_VENV = "VIRTUAL_ENV"
 MOST_TIMES = 2  # where nobody says how often, and the first repetition says otherwise than the record
 
 
@@ -182,9 +176,11 @@ def _ready(recorded: RecordedRun, asked: ReplayRequest, found: Checkout, commit:
         except ConfigError:
             config = None
         roots = config.evidence.roots if config else ()
-        laid = tree.lay(at, recorded.git, (ids.RUNS, *roots), not_counting(config) if config else ())
+        laid = tree.lay(
+            at, recorded.git, (ids.RUNS, *roots), not_counting(config) if config else (), prepared=found.prepared
+        )
     pipelines, pipeline, setup = _definition(found.root, recorded, asked.repository.root)
-    environ, notes = _environment(asked, found.root)
+    environ, notes = surroundings.of(asked.environ, asked.repository.root, found.root)
     asked.repository.blobs.close()  # what runs stages ends every process below it
     if setup:
         _prepare(asked, found, commit, setup, environ)
@@ -206,7 +202,7 @@ def _ready(recorded: RecordedRun, asked: ReplayRequest, found: Checkout, commit:
         measured=recorded.measured,
         tools=load_work_tree(found.root).top.tools,
         home=asked.repository.root,
-        replays=_link(recorded, pipelines, environ),
+        replays=_link(recorded, pipeline, environ),
     )
     return _Scene(settings, pipeline, notes)
 
@@ -256,32 +252,6 @@ def _of_item(accepts: Acceptance, roots: Sequence[str]) -> Pipeline:
     raise Unrepeatable(f"no item of {accepts.document} names the command that it ran", "orchgate tasks check")
 
 
-def _environment(asked: ReplayRequest, root: str) -> tuple[dict[str, str], tuple[str, ...]]:
-    """What stages start from: this environment, apart from where it is and what it would import from another tree."""
-    environ = {
-        name: value for name, value in environment.unhooked(asked.environ).items() if name not in ("PWD", "OLDPWD")
-    }
-    installed = [
-        one for venv in _venvs(environ) for one in work_trees.editable_folders(asked.repository.root, {_VENV: venv})
-    ]
-    inner = [os.path.relpath(os.path.realpath(one), os.path.realpath(asked.repository.root)) for _, one in installed]
-    folders = [os.path.normpath(os.path.join(root, name, below)) for name in inner for below in ("", "src")]
-    known = [folder for folder in dict.fromkeys(folders) if os.path.isdir(folder)]
-    if not known:
-        return environ, ()
-    environ["PYTHONPATH"] = os.pathsep.join(filter(None, (*known, environ.get("PYTHONPATH", ""))))
-    names = ", ".join(name for name, _ in installed)
-    note = f"{names}: installed from your work tree, imported from the repeated one instead (PYTHONPATH)"
-    return environ, (note,)
-
-
-def _venvs(environ: Mapping[str, str]) -> Iterator[str]:
-    """The virtual environments that programs may be found in, once each."""
-    folders = (os.path.dirname(os.path.normpath(one)) for one in environ.get("PATH", "").split(os.pathsep) if one)
-    on_path = (one for one in folders if os.path.exists(os.path.join(one, "pyvenv.cfg")))
-    yield from dict.fromkeys((*filter(None, (environ.get(_VENV),)), *on_path))
-
-
 def _prepare(
     asked: ReplayRequest, found: Checkout, commit: str, setup: tuple[str, ...], environ: Mapping[str, str]
 ) -> None:
@@ -305,20 +275,8 @@ def _prepare(
         raise Unrepeatable(f"performance.setup of its tree fails here: {failed.detail}{last}")
 
 
-def _link(recorded: RecordedRun, pipelines: Mapping[str, Pipeline], environ: Mapping[str, str]) -> Mapping[str, object]:
+def _link(recorded: RecordedRun, pipeline: Pipeline, environ: Mapping[str, str]) -> Mapping[str, object]:
     """What the journal of a repetition says of the run that it repeats."""
-    ours = ("ORCHGATE_", environment.TRACEPARENT, *environment.NON_INTERACTIVE)
-    lacking: dict[str, str] = {}
-    for stage in pipelines[recorded.run.pipeline_id].stages:
-        own = {
-            *(name for names in _ASSIGNED.findall(stage.shell) for name in names),
-            *stage.env,
-            *environ,
-            "PWD",
-            "OLDPWD",
-        }
-        names = [f"${name}" for name in variables(stage) if name not in own and not name.startswith(ours)]
-        if names:
-            lacking[stage.id] = ", ".join(names)
+    found = surroundings.lacking(pipeline, environ)
     known: dict[str, object] = {"run_id": recorded.run.run_id, "manifest_sha256": recorded.sha256}
-    return known | ({"lacking": lacking} if lacking else {})
+    return known | ({"lacking": found} if found else {})

@@ -57,11 +57,18 @@ class LaidTree(NamedTuple):
     left_out: tuple[str, ...]
 
 
-def lay(at: Repository, git: RecordedTree, artifacts: Iterable[str], uncounted: Sequence[str] = ()) -> LaidTree:
+def lay(
+    at: Repository,
+    git: RecordedTree,
+    artifacts: Iterable[str],
+    uncounted: Sequence[str] = (),
+    *,
+    prepared: bool = False,
+) -> LaidTree:
     """Puts what lay beside the commit into a work tree that is clean at it.
 
-    `artifacts` are folders that belong to no tree, `uncounted` globs of what may be left as the commit has it. Raises
-    Unrepeatable.
+    `artifacts` are folders that belong to no tree, `uncounted` globs of what may be left as the commit has it. A tree
+    that was `prepared` before has more files that nobody tracks. Raises Unrepeatable.
     """
     changed, untracked = git.changed or {}, git.untracked or {}
     files = {path: there for path, there in {**changed, **untracked}.items() if there is not None}
@@ -77,6 +84,8 @@ def lay(at: Repository, git: RecordedTree, artifacts: Iterable[str], uncounted: 
         raise Unrepeatable(f"its uncommitted files cannot be laid out: {error.message}") from error
     found = state.of(at, artifacts)
     assert found is not None
+    if prepared and found.untracked is not None:
+        found = found._replace(untracked={path: one for path, one in found.untracked.items() if path in untracked})
     for was, now in ((changed, found.changed), (untracked, found.untracked)):
         other = sorted(path for path in {*was, *(now or {})} if was.get(path, "") != (now or {}).get(path, ""))
         if other := [path for path in other if path not in left_out]:
