@@ -60,6 +60,7 @@ def commands(text: str) -> list[tuple[str, str]]:
         "> - [ ] Import works — accept: `pytest -q tests/x`",
         "#### Import works\n\n- **WHEN** it is imported\n- **Accept:** `pytest -q tests/x`",
         "## Import works\n\nAccept: `pytest -q tests/x`\n\n## Else\n",
+        "## Scenarios\n\n1. Import works\n   - Accept: `pytest -q tests/x`\n",
     ],
 )
 def test_an_item_names_its_command_in_the_ways_that_people_write(written: str) -> None:
@@ -439,3 +440,17 @@ def test_the_proof_of_an_item_is_run_anew_and_not_resumed(task: Repo, capsys: py
 
     assert main(["resume", "latest"]) == 3
     assert f"orchgate tasks check {TASK}" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_an_open_item_beside_the_checklist_keeps_a_task_open(repo: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    files = {
+        "orchgate.toml": 'profile = "spec-kit"\n[documents]\nrequired = []\n',
+        "specs/001-demo/tasks.md": "- [x] T001 Done `x`\n",
+        "specs/001-demo/checklists/a.md": "- [ ] CHK001 All is clear — accept: `test -f gone`\n",
+    }
+    repo.commit("begin", files)
+    os.chdir(repo.root)
+
+    assert main(["tasks", "close", "001-demo"]) == 1
+    assert [one["rule"] for one in shown(capsys, "check", "001-demo")["tasks"][0]["owes"]][-1:] == ["EVD016"]

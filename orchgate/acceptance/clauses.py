@@ -94,10 +94,9 @@ def _item_of(document: Document, clause: _Clause, opened: list[ListItem]) -> Acc
     elif clause.problem:
         return None  # prose outside of a checklist
     else:
-        own = opened[-1] if opened else None
-        heading = _heading_above(document, clause.place)
-        title, checked = (title_of(own.text) if own else "") or heading[0], None
-        start, end = (own.offset, own.end) if own and title_of(own.text) else heading[1:]
+        checked, own = None, next((one for one in reversed(opened) if title_of(one.text)), None)
+        title, start, end = _heading_above(document, clause.place)
+        title, start, end = (title_of(own.text), own.offset, own.end) if own else (title, start, end)
     return AcceptedItem(title or clause.command, clause.command, checked, start, end, *clause[:2], clause.problem)
 
 

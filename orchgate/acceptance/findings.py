@@ -82,14 +82,13 @@ def _judged(
 
 
 def _why_unproven(item: AcceptedItem, cited: list[RunFacts], right: list[RunFacts]) -> str:
-    claimed = "ticked" if item.checked else "its packet is finished"
+    who = "ticked, but it" if item.checked else clip(item.title, SHOWN)
     if right:
-        return f"{claimed}, but {_shown(item.command)} did not succeed in the run that it cites: {right[-1].status}"
+        return f"{who} cites a run in which {_shown(item.command)} did not succeed: {right[-1].status}"
     other = next((one.accepts["command"] for one in cited if one.accepts), "")
     if other:
-        return f"{claimed}, but the run that it cites is of {_shown(other)}, not of {_shown(item.command)}"
-    what = "none of the runs that it cites is" if cited else "it cites no run"
-    return f"{claimed}, but {what} of its command, {_shown(item.command)}"
+        return f"{who} cites a run of {_shown(other)}, not of {_shown(item.command)}"
+    return f"{who} cites {'other runs, and none' if cited else 'no run'} of its command, {_shown(item.command)}"
 
 
 def _facts(document: Document, item: AcceptedItem, runs: CitedRuns, roots: tuple[str, ...]) -> Iterator[RunFacts]:

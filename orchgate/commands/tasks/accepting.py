@@ -88,7 +88,9 @@ def prove_all(commands: Waiting, *, output: str, seconds: float) -> bool:
     told = sys.stderr if output == "json" else sys.stdout
     told.writelines(line + "\n" for line in _announced(commands.proofs))
     told.flush()
-    for proof in commands.proofs:
+    for number, proof in enumerate(commands.proofs, 1):
+        told.write(f"{number} of {len(commands.proofs)}: {escape(proof.item.command)}\n")
+        told.flush()
         # What is in the work tree is looked at again before each: a command may write.
         setting = work_tree.setting(commands.task, work_tree.reporter(output), cache=False, is_known=True)
         if prove(setting, proof, seconds).status == "cancelled":
@@ -106,7 +108,8 @@ def owed(task: TaskStanding, known: Acceptance) -> Iterator[Owed]:
     told = {(one.path, one.line) for one in task.owes if one.rule == "EVD016"}
     for proof in known.proofs:
         place = proof.document.location(proof.item.offset)
-        if proof.owed and proof.item.checked is not False and (place.path, place.line) not in told:
+        open_box = proof.item.checked is False and place.path == task.documents.get("checklist")
+        if proof.owed and not open_box and (place.path, place.line) not in told:
             yield Owed("EVD016", *place, f"`{clip(proof.item.command, _SHOWN)}` {_why(proof)}", _help(task, proof))
 
 
