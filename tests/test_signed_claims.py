@@ -476,6 +476,19 @@ def test_a_packet_is_finished_by_a_signed_run(
     assert ("EVD014" in owed, len(said), "EVD014" in finished) == ((False, 0, False) if by else (True, 1, False))
 
 
+def test_a_signed_run_of_one_phase_is_none_of_the_other(repo: Repo, tmp_path_factory: pytest.TempPathFactory) -> None:
+    asked = "[evidence]\nrequired-runs = ['build:before', 'build:after']\n"
+    signed = signed_runs.made(repo, tmp_path_factory.mktemp("keys"), policy=asked + POLICY)
+    run = signed.run()
+    signed.claim(run, "- [x] {} after the change. Evidence: `{}`\n")
+    signed.sign(run)
+
+    report = signed.report()
+
+    assert [one["message"] for one in signed.only(report)] == []
+    assert "build from before the change" in signed.only(report, "EVD010")[0]["message"]
+
+
 def owes(signed: SignedRuns) -> list[str]:
     """What the task owes, as rules."""
     ended = signed.repo.orchgate("tasks", "check", signed_runs.TASK, "--output-format", "json")

@@ -212,8 +212,8 @@ class _Judge:
             if not isinstance(one, Lack):
                 yield from self._once(one)
                 return
-        if not self._refused.isdisjoint(lines):
-            return  # said of the claim itself
+        if not lacks or not self._refused.isdisjoint(lines):
+            return  # EVD010 asks for the other phase, and it was said of the claim itself
         path, lack = next((path, lack) for path, lack in found.items() if isinstance(lack, Lack))
         message = f"the packet is finished, and its run of {pipeline} {path} {lack.message}"
         yield Finding(

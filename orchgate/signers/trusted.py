@@ -25,6 +25,7 @@ _KRL = b"SSHKRL\n\0"
 _WORDS = lazy(rb'(?:"[^"]*"|[^\s"])+')
 _OPTIONS = lazy(rb'([A-Za-z-]+)(?:="([^"]*)")?(?:,|$)')
 _AUTHORITY, _NAMESPACES, _AFTER, _BEFORE = "cert-authority", "namespaces", "valid-after", "valid-before"
+_EXCEPT = "!"  # names that a pattern on the same line does not stand for
 _KNOWN = {_AUTHORITY, _NAMESPACES, _AFTER, _BEFORE}
 
 
@@ -57,12 +58,13 @@ def trusted(data: bytes) -> Iterator[TrustedKey]:
         words = _WORDS.findall(line.strip())
         if not words or words[0].startswith(b"#"):
             continue
-        key = key_in(line)
-        options = _options(words[1]) if len(words) > 3 else {}
-        if len(words) > 2 and key_in(b" ".join(words[1:3])):
-            options = {}
-        for name in words[0].strip(b'"').split(b","):
-            yield TrustedKey(name.decode("utf-8", "backslashreplace"), key, options, number)
+        names = [name.decode("utf-8", "backslashreplace") for name in words[0].strip(b'"').split(b",")]
+        options = {} if len(words) < 4 or key_in(b" ".join(words[1:3])) else _options(words[1])
+        if options is not None:
+            options = {**options, _EXCEPT: ",".join(sorted(name for name in names if name.startswith("!")))}
+        for name in names:
+            if not name.startswith("!"):
+                yield TrustedKey(name, key_in(line), options, number)
 
 
 def _options(text: bytes) -> Mapping[str, str] | None:
@@ -101,7 +103,8 @@ def _includes(old: TrustedKey, new: TrustedKey) -> bool:
     was, now = old.options, new.options
     spaces = _NAMESPACES not in was or set(now.get(_NAMESPACES, "*").split(",")) <= set(was[_NAMESPACES].split(","))
     authority = _AUTHORITY in was or _AUTHORITY not in now
-    return spaces and authority and _later(was, now) and _earlier(was, now)
+    others = set(was[_EXCEPT].split(",")) <= {"", *now[_EXCEPT].split(",")}
+    return spaces and authority and others and _later(was, now) and _earlier(was, now)
 
 
 def _later(was: Mapping[str, str], now: Mapping[str, str]) -> bool:
