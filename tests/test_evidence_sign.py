@@ -13,6 +13,7 @@ import pytest
 
 from orchgate.attest import bundle
 from tests import signing
+from tests.manifest_samples import june
 from tests.runs import TASK, Project
 from tests.signing import Key
 
@@ -292,10 +293,11 @@ def test_nothing_is_written_through_a_link(signed: Signed, tmp_path: Path) -> No
     (signed.root / ".orchgate").mkdir()
     (signed.root / ".orchgate/signatures").symlink_to(outside)
 
-    result = signed.sign()
+    result, reads = signed.sign(), signed.verify()
 
-    assert (result.code, list(outside.iterdir())) == (3, [])
+    assert (result.code, reads.code, list(outside.iterdir())) == (3, 3, [])
     assert "is reached through a symbolic link" in result.out
+    assert "is reached through a symbolic link" in reads.out
 
 
 # pin --sign
@@ -358,13 +360,17 @@ def test_says_who_signed(signed: Signed) -> None:
 
 def test_the_list_of_the_change_itself_does_not_count(signed: Signed) -> None:
     signed.sign()
+    nowhere = signed.verify()
     (signed.root / bundle.ALLOWED_SIGNERS).write_text(signed.key.signer("ann@x"))
 
     nobody = signed.verify()
     named = signed.verify("--allowed-signers", bundle.ALLOWED_SIGNERS)
     unreadable = signed.verify("--allowed-signers", "nowhere")
 
-    assert (nobody.code, named.code, unreadable.code) == (3, 0, 2)
+    assert (nowhere.code, nobody.code, named.code, unreadable.code) == (3, 3, 0, 2)
+    assert "hint: write who may sign into it" in nowhere.out
+    assert "hint: orchgate evidence verify --allowed-signers .orchgate/allowed_signers" in nobody.out
+    assert "0 runs with valid signatures, 1 not verified\n" in nowhere.out
     assert "is not in the base" in nobody.out
 
 
@@ -412,6 +418,59 @@ def test_a_manifest_rewritten_after_it_was_signed(signed: Signed) -> None:
     assert (repinned.code, result.code) == (0, 1), repinned.out
     assert "other subject: the signature of SHA256:" in result.out
     assert "is of another manifest" in result.out
+
+
+def test_a_run_whose_journal_is_not_pinned_is_not_verified(signed: Signed) -> None:
+    signed.allow(signed.key.signer("ann@x"))
+    signed.cite()
+    signed.sign()
+    lock = signed.root / ".orchgate/evidence.lock"
+    lock.write_text("".join(line for line in lock.read_text().splitlines(keepends=True) if "events.jsonl" not in line))
+
+    result = signed.verify()
+
+    assert (result.code, "signs a run whose journal is not pinned" in result.out) == (3, True)
+
+
+def test_what_is_no_plain_file_is_not_verified(signed: Signed) -> None:
+    signed.allow(signed.key.signer("ann@x"))
+    signed.sign()
+    content = signed.bundle.read_bytes()
+    signed.bundle.unlink()
+    os.mkfifo(signed.bundle)
+    pipe = signed.verify()
+    signed.bundle.unlink()
+    (signed.root / "elsewhere").write_bytes(content)
+    signed.bundle.symlink_to(signed.root / "elsewhere")
+    link = signed.verify()
+
+    assert (pipe.code, link.code) == (3, 3), link.out
+
+
+def test_signing_takes_both_sides_of_a_merge(signed: Signed) -> None:
+    other = signing.make(signed.root.parent, "other")
+    signed.allow(signed.key.signer("ann@x"), other.signer("ben@x"))
+    signed.sign()
+    content = signed.bundle.read_text()
+    signed.bundle.write_text(f"<<<<<<< ours\n{content}=======\n{content}>>>>>>> theirs\n")
+    damaged = signed.states()
+    signed.sign(key=other)
+
+    assert damaged.count("malformed") == 3
+    assert signed.states() == ["valid", "valid"]
+
+
+def test_the_run_of_another_program_is_signed_by_its_manifest_alone(signed: Signed) -> None:
+    manifest = june()
+    path = signed.root / ".runs" / manifest["task_id"] / "cli" / manifest["run_id"] / "manifest.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(manifest))
+
+    result = signed.sign(str(path))
+
+    statement = json.loads(signed.repo.orchgate("evidence", "export", str(path)).out)
+    assert result.code == 0, result.out
+    assert not [one for one in statement["subject"] if one["name"].endswith("events.jsonl")]
 
 
 def test_a_run_that_is_nowhere_is_not_verified(signed: Signed) -> None:

@@ -10,7 +10,7 @@ import os
 
 from orchgate.attest import envelope, ssh, statement
 from orchgate.attest.envelope import Damaged
-from orchgate.errors import OrchgateError
+from orchgate.errors import OrchgateError, Unreadable
 from orchgate.git import worktree
 from orchgate.git.snapshot import WorkTree
 from orchgate.lib import files, locks
@@ -90,13 +90,20 @@ def recorded(root: str, path: str, roots: tuple[str, ...], limit: int) -> Record
 
 
 def read(root: str, path: str) -> bytes:
-    """The bytes of a file of signatures of the work tree, b"" where there is none. Raises Unreadable."""
+    """The bytes of a file of ours in the work tree, b"" where there is none. Raises OrchgateError, Unreadable."""
+    require_real(root, path)
     return WorkTree(root).find(path, envelope.MAX_BYTES) or b""
 
 
 def on_disk(root: str) -> Iterator[str]:
-    """The repository paths of all files below the folder of signatures; links are left out."""
-    for folder, folders, names in os.walk(os.path.join(root, FOLDER)):
+    """The repository paths of all files below the folder of signatures. Raises OrchgateError, Unreadable."""
+
+    def failed(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise Unreadable(FOLDER, f"cannot be listed: {error.strerror}", f"ls -l {FOLDER}") from error
+
+    require_real(root, FOLDER)
+    for folder, folders, names in os.walk(os.path.join(root, FOLDER), onerror=failed):
         folders.sort()
         yield from (os.path.relpath(os.path.join(folder, name), root) for name in sorted(names))
 
@@ -119,7 +126,8 @@ def add(root: str, run: RecordedRun, blob: bytes) -> bool:
     require_real(root, path)
     with locks.held(root, locks.RECORDS, "orchgate evidence sign"):
         before = read(root, path)
-        kept = [line for _, line in envelope.lines(before) if not _is_stale(line, run, made.fingerprint)]
+        lines = (line for _, line in envelope.lines(before) if not line.startswith(envelope.MARKS))  # both sides
+        kept = [line for line in lines if not _is_stale(line, run, made.fingerprint)]
         after = envelope.joined([*kept, new])
         if after == before:
             return False

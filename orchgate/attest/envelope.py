@@ -19,7 +19,7 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MAX_BYTES = 4 * 1024 * 1024  # of a bundle
 MAX_LINE = 512 * 1024  # bytes
 MOST = 100  # signatures of one run: each costs a process or two
-_MARKS = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
+MARKS = (b"<<<<<<<", b"|||||||", b"=======", b">>>>>>>")
 _TO_STANDARD = str.maketrans("-_", "+/")
 
 
@@ -96,7 +96,7 @@ def _envelope(line: bytes) -> Envelope:
     """The envelope on a line. Raises ValueError, which says what is wrong with it."""
     if len(line) > MAX_LINE:
         raise ValueError(f"is longer than {MAX_LINE} bytes")
-    if line.startswith(_MARKS):
+    if line.startswith(MARKS):
         raise ValueError("holds the marks of a merge conflict")
     fields = parsed(line)
     if fields.get("payloadType") != PAYLOAD_TYPE:

@@ -64,6 +64,7 @@ def _setting(git: Git, name: str, *options: str) -> str:
 
 
 def _of_file(path: str, source: str) -> NamedKey:
+    path = os.path.expanduser(path)
     if not os.path.isfile(path):
         raise UsageError(f"{source}: there is no key at {path}", _suggestion())
     return NamedKey(os.path.abspath(path))

@@ -6,7 +6,7 @@ import os
 
 from orchgate.attest import bundle
 from orchgate.attest.signatures import MAX_SIGNERS_BYTES, Signature, SignatureState, Signers, Verifier
-from orchgate.errors import OrchgateError, UsageError
+from orchgate.errors import OrchgateError, UsageError, quoted
 from orchgate.lib import files
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
@@ -76,7 +76,8 @@ def check(place: EvidenceWorkspace, repository: Repository, file: str) -> Checke
             else:
                 runs.append(run)
     if known.signers is None and runs:
-        runs, unknown = _without_signers(runs), [*unknown, _no_signers(known)]
+        runs, unknown = _without_signers(runs), [*unknown, _no_signers(place.root, known)]
+        known = known._replace(whose="")
     return CheckedSignatures(known.whose, known.commit, tuple(runs), unsigned, tuple(unknown))
 
 
@@ -139,7 +140,7 @@ def _subject(place: EvidenceWorkspace, task: str, run_id: str) -> Subject:
 
 
 def _pinned(lock: Lock, path: str) -> Subject | None:
-    """What a run is, as its pins have it; None for one that is not pinned."""
+    """What a run is, as its pins have it; None for one that is not pinned. Raises OrchgateError."""
     from orchgate.runs.locate import OURS, journal_of
     from orchgate.signers.requirement import pinned_subject
 
@@ -147,6 +148,8 @@ def _pinned(lock: Lock, path: str) -> Subject | None:
     if pin is None or pin.run is None:
         return None
     journal = lock.get(journal_of(path)) if pin.run.format == OURS else None
+    if pin.run.format == OURS and journal is None:
+        raise OrchgateError("signs a run whose journal is not pinned", f"orchgate evidence pin {quoted(path)}")
     return pinned_subject(pin.run, pin.sha256, journal.sha256 if journal else None)
 
 
@@ -156,9 +159,11 @@ def _without_signers(runs: list[SignedRun]) -> list[SignedRun]:
     return [run._replace(signatures=tuple(one for one in run.signatures if one.state is not state)) for run in runs]
 
 
-def _no_signers(known: KnownSigners) -> Trouble:
+def _no_signers(root: str, known: KnownSigners) -> Trouble:
     where = f"the base, {known.commit[:10]}" if known.commit else "any commit"
-    hint = f"orchgate evidence verify --allowed-signers {bundle.ALLOWED_SIGNERS}"
+    hint = "write who may sign into it, and commit it; `orchgate evidence sign` prints the line of a key"
+    if os.path.exists(os.path.join(root, bundle.ALLOWED_SIGNERS)):
+        hint = f"orchgate evidence verify --allowed-signers {bundle.ALLOWED_SIGNERS}"
     return Trouble(Location(bundle.ALLOWED_SIGNERS), f"is not in {where}: whose keys these are is not known", hint)
 
 
@@ -186,7 +191,8 @@ def _summary(found: CheckedSignatures) -> str:
     valid = sum(any(one.is_valid for one in run.signatures) for run in found.runs)
     counts = ((len(found.wrong), "not valid"), (len(found.unknown), "not verified"))
     others = "".join(f", {count} {words}" for count, words in counts if count)
-    return f"{counted(valid, 'run')} with valid signatures{others} (by {found.whose})"
+    by = f" (by {found.whose})" if found.whose else ""
+    return f"{counted(valid, 'run')} with valid signatures{others}{by}"
 
 
 def facts(found: CheckedSignatures) -> dict[str, object]:
