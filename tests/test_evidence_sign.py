@@ -358,6 +358,19 @@ def test_says_who_signed(signed: Signed) -> None:
     assert "1 run with valid signatures (by .orchgate/allowed_signers of " in result.out
 
 
+def test_what_lay_beside_the_commit_is_signed_alike_pinned_or_not(signed: Signed) -> None:
+    """Files that git does not know make no run dirty, and are part of what ran."""
+    signed.allow(signed.key.signer("ann@x"))
+    signed.repo.write("new.py")
+    assert signed.run().code == 0
+
+    first, again, unpinned = signed.sign(), signed.sign(), signed.states()
+    signed.cite()
+
+    assert (f"signed: {signed.run_id}" in first.out, "nothing new" in again.out) == (True, True)
+    assert (unpinned, signed.states()) == (["valid"], ["valid"])
+
+
 def test_the_list_of_the_change_itself_does_not_count(signed: Signed) -> None:
     signed.sign()
     nowhere = signed.verify()

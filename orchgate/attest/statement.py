@@ -62,10 +62,7 @@ def subject_of(run: Run, manifest: bytes, journal: bytes | None) -> Subject:
     sha256 = None if journal is None else files.sha256_hex(journal)
     ids = (git.tree, git.commit) if git else ()
     tree, commit = (one if one and _HEX.fullmatch(one) else None for one in ids) if ids else (None, None)
-    beside = [
-        digest_of(paths) for paths in ((git.changed, git.untracked) if git and git.dirty is not False else ({}, {}))
-    ]
-    changed, untracked = beside if tree else (None, None)
+    changed, untracked = _digests(_beside(git) if git else {}) if tree else (None, None)
     own = files.sha256_hex(manifest)
     return Subject(own, sha256, tree, commit, run.status == "succeeded", text_of(run.pipeline_id), changed, untracked)
 
