@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import os
 import re
@@ -331,6 +332,19 @@ def test_a_commit_loads_nothing_heavy(small: Repo) -> None:
 
     assert found & (HEAVY | NOT_FOR_A_COMMIT) == set()
     assert {name for name in found if name.startswith(BEYOND_ONE_MACHINE)} == set()
+
+
+@pytest.mark.slow
+def test_a_commit_that_is_held_to_a_shared_configuration_loads_nothing_heavy(small: Repo) -> None:
+    shared = "[diff-budget]\nmax-lines = 400\n"
+    digest = hashlib.sha256(shared.encode()).hexdigest()
+    small.commit("shared", {"p.toml": shared, "orchgate.toml": f'extends = ["p.toml#sha256={digest}"]\n'})
+    small.stage("docs/notes.md", "# Notes\n")
+
+    found = loaded(small, "check", "--staged")
+
+    assert found & (HEAVY | NOT_FOR_A_COMMIT | {"ssl", "urllib.request", "http.client", "socket"}) == set()
+    assert "orchgate.config.shared.policy" not in found
 
 
 @pytest.mark.slow

@@ -260,7 +260,7 @@ class Places:
 
     def of(self, at: At, *, key: bool = False) -> tuple[int, int]:
         """The place of a value, or of its `key`; of the nearest table around it where it is not there."""
-        path: At = (*self._below, *at)
+        path = self._written(at)
         while path and path not in self._spans:
             path, key = path[:-1], True
         if len(path) <= len(self._below):
@@ -276,7 +276,13 @@ class Places:
 
     def has(self, at: At) -> bool:
         """Whether it stands in this file."""
-        return (*self._below, *at) in self._spans
+        return self._written(at) in self._spans
+
+    def _written(self, at: At) -> At:
+        """The path of a key in the file, or of what adds to it where that is all there is."""
+        path: At = (*self._below, *at)
+        more: At = (*path[:-1], f"extend-{path[-1]}") if path else path
+        return more if path not in self._spans and more in self._spans else path
 
     def whole(self, at: At, *, key: bool = False) -> tuple[str, int, int]:
         """The file of a value with its place: that of a shared one, where this one says nothing of it."""
