@@ -210,6 +210,7 @@ def test_migrating_leaves_what_is_shared_alone(tree: Tree) -> None:
         (f"p.toml#sha512={MISSING}", "expected a path or an https address"),
         (f"../p.toml#sha256={MISSING}", 'expected a path inside the repository, got "../p.toml"'),
         (f"a/../../p.toml#sha256={MISSING}", "expected a path inside the repository"),
+        (f"src/main.py#sha256={MISSING}", 'expected the path of a .toml file, got "src/main.py"'),
         (f"./p.toml#sha256={MISSING}", "expected a path inside the repository"),
         (f"/etc/p.toml#sha256={MISSING}", "expected a path inside the repository"),
         (f"~/p.toml#sha256={MISSING}", "expected a path inside the repository"),
@@ -248,8 +249,8 @@ def test_an_entry_that_cannot_be_followed_is_named_with_its_place(tree: Tree, en
         ("[1]", "expected a string, got 1"),
         ("{}", "orchgate.toml:1:11: extends: expected an array, got {}"),
         ("[" + '"a",' * 9 + "]", "expected at most 8 shared files, got 9"),
-        (f'["a#sha256={MISSING}", "b#sha256={MISSING}"]', "names the same file, or the same content"),
-        (f'["a#sha256={MISSING}", "a#sha256={"1" * 64}"]', "names the same file, or the same content"),
+        (f'["a.toml#sha256={MISSING}", "b.toml#sha256={MISSING}"]', "names the same file, or the same content"),
+        (f'["a.toml#sha256={MISSING}", "a.toml#sha256={"1" * 64}"]', "names the same file, or the same content"),
     ],
 )
 def test_what_is_no_list_of_files_is_refused(tree: Tree, value: str, text: str) -> None:

@@ -292,6 +292,8 @@ class SharedFile(NamedTuple):
                 return f"expected a path in this repository or an address that starts with {SECURE}", ""
         elif not is_inside(place) or place.startswith(("~", "./")) or "\\" in place or git_name(place):
             return f"expected a path inside the repository, got {as_toml(place)}", ""
+        elif not place.endswith(".toml"):  # a change of it is one of the configuration: no code is to pass for that
+            return f"expected the path of a .toml file, got {as_toml(place)}", ""
         return "", ""
 
     def _digest_fault(self) -> tuple[str, str]:
@@ -328,7 +330,7 @@ class SharedFiles:
         return entries
 
     def schema(self) -> dict[str, object]:
-        inside = "^(?!/)(?!(.*/)?\\.{1,2}/)[^#:]+#sha256=[0-9a-f]{64}$"
+        inside = "^(?!/)(?!(.*/)?\\.{1,2}/)[^#:]+\\.toml#sha256=[0-9a-f]{64}$"
         items = {
             "type": "string",
             "anyOf": [{"pattern": f"^{SECURE}[^#@]+{DIGEST}[0-9a-f]{{64}}$"}, {"pattern": inside}],
