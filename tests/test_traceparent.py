@@ -150,14 +150,17 @@ def test_a_resumed_run_stays_in_its_trace(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_a_stage_is_answered_from_the_cache_whatever_the_trace(project: Project) -> None:
+def test_a_stage_is_answered_from_the_cache_whatever_the_trace_and_may_want_none(project: Project) -> None:
     project.define("kept", {"id": "within", "shell": SHOW, "inputs": ["orchgate.toml"]})
+    project.define("none", {"id": "within", "shell": SHOW, "env": {"TRACEPARENT": ""}})
     project.define("named", {"id": "within", "shell": 'echo "$TRACEPARENT"', "inputs": ["orchgate.toml"]})
 
     for name in ("kept", "kept", "named", "named"):
         assert project.run(name, env={"TRACEPARENT": f"00-{TRACE}-{len(project.folders()) + 1:016x}-01"}).code == 0
 
     assert [manifest(folder)["commands"][0]["cached"] for folder in project.folders()] == [False, True, False, False]
+    assert project.run("none").code == 0
+    assert project.log("within") == b"TRACEPARENT=\n"
 
 
 def test_a_journal_with_an_impossible_span_is_refused(project: Project) -> None:

@@ -1,4 +1,4 @@
-"""Journals: parsed, folded, held against the manifest beside them, and read by every verb that shows runs."""
+"""Journals: parsed, folded, held against the manifest beside them, and read by what shows or exports runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 from fuzz.judging import Asked, judge, samples
 from fuzz.targets.manifests import JOURNAL, plain
@@ -14,6 +15,8 @@ from fuzz.violation import Violation
 from orchgate.commands import status
 from orchgate.commands.shared import screen
 from orchgate.errors import OrchgateError
+from orchgate.exports import bmf, chrome, csv, ctrf, junit, otlp
+from orchgate.exports.recorded import exports
 from orchgate.hotspots import ranking, timing
 from orchgate.runner import session, writer
 from orchgate.runner.writer import entry_of
@@ -44,9 +47,25 @@ def prepare(folder: str) -> Callable[[bytes], None]:
         clean = not any(result.troubles or result.diagnostics for result in report.checks)
         if clean and plain(_derived(data)) != plain(document):
             raise Violation("a journal passes that adds up to another manifest")
-        journal.difference(document, data)
+        differs = journal.difference(document, data) is not None
+        if differs and exported_as_success(place):
+            raise Violation("a manifest that its journal contradicts is exported as a success")
 
     return one
+
+
+def exported_as_success(place: str) -> bool:
+    """Writes a run in every format, each of which its readers must be able to read."""
+    items = list(exports([place]))
+    for module in (chrome, otlp, ctrf, bmf):
+        json.loads("".join(module.chunks(items)), parse_constant=_no_number)
+    list(csv.chunks(items))
+    suite = ElementTree.fromstring("".join(junit.chunks(items)))[0]
+    return suite.get("failures") == suite.get("errors") == "0"
+
+
+def _no_number(name: str) -> None:
+    raise Violation(f"{name} is no JSON")
 
 
 def _derived(data: bytes) -> object:
