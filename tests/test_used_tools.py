@@ -13,7 +13,7 @@ from orchgate.git.state import around
 from orchgate.tools import ask, kept, programs, reading
 from orchgate.tools.ask import version_in
 from orchgate.tools.used import MOST_FOLDERS, UsedTools, find
-from tests.runs import Project, until
+from tests.runs import TASK, Project, until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -498,6 +498,34 @@ def test_where_two_runs_of_a_tree_end_differently_the_tools_that_differ_are_name
     assert f"run {good} succeeded on the same tree with other tools: tool 1.0 → 2.0" in shown
     assert "other tools" not in project.repo.orchgate("status").out
     assert "tool 1.0 → 2.0" in project.repo.orchgate("report", "-o", "-").out
+
+
+@pytest.mark.slow
+def test_evidence_that_disagrees_on_one_tree_names_the_tools_that_differ(project: Project, tmp_path: Path) -> None:
+    project.repo.commit("start", {".gitignore": ".runs/\nout/\n"})
+    project.repo.orchgate("new", "demo", "--task", TASK)
+    project.define("demo", {"id": "one", "run": ["tool"]})
+    for version, code in (("1.0", 0), ("2.0", 1)):
+        known = Machine(made(tmp_path / version))
+        known.environment(known.top / "venv", tool=version)
+        program(known.top / "base/bin/python3.12", f"#!/bin/sh\nexit {code}\n")
+        project.run(env={"PATH": f"{known.top}/venv/bin{os.pathsep}{os.environ['PATH']}"})
+    good, bad = (folder.name for folder in project.folders())
+    with (project.root / f"tasks/tasks-{TASK}.md").open("a") as checklist:
+        checklist.writelines(
+            f"- [x] Works {place}. Evidence: `.runs/{TASK}/cli/{run}/manifest.json`\n"
+            for place, run in (("here", good), ("there", bad))
+        )
+
+    summarized = project.repo.orchgate("evidence", "summarize", "--task", TASK, "--before", good, "--after", bad)
+    pinned = project.repo.orchgate("evidence", "pin", "--task", TASK)
+    project.repo.git("add", "--all")
+    found = project.repo.orchgate("check", "evidence")
+
+    assert "tools differ, too: tool 1.0 → 2.0" in summarized.out
+    assert pinned.code == 0
+    assert f"run {good} succeeded on the same tree with other tools: tool 1.0 → 2.0" in found.out
+    assert "EVD011" not in found.out  # the table says what its runs say
 
 
 def made(folder: Path) -> Path:
