@@ -68,20 +68,19 @@ def _events(
             places[span.span_id] = _Place(process, thread, span.start)
         for at, name in span.marks:
             yield {"ph": "i", "s": "p", "name": name, "pid": process, "tid": thread, "ts": _us(at)}
-    for number in item.running:
-        yield {
-            "ph": "C",
-            "name": "stages that run",
-            "pid": process,
-            "ts": _us(number[0]),
-            "args": {"stages": number[1]},
-        }
+    yield from _counts(item, process)
     for span in stages.values():
         for needed in filter(None, map(stages.get, span.links)):
             end = _Place(process, threads[needed.span_id], max(needed.start, needed.end - 1000))
             yield from _flow("needs", next(flows), end, _Place(process, threads[span.span_id], span.start))
     if caller:
         yield from _flow("calls", next(flows), caller, _Place(process, 0, item.spans[0].start))
+
+
+def _counts(item: RunExport, process: int) -> Iterator[Mapping[str, object]]:
+    for at, number in item.running:
+        counted = {"ph": "C", "name": "stages that run", "pid": process, "ts": _us(at)}
+        yield {**counted, "args": {"stages": number}}
 
 
 def _us(nanoseconds: int) -> int | float:

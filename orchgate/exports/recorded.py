@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
-    from orchgate.exports.spans import Span
+    from orchgate.exports.spans import ChildSpan, Span
     from orchgate.runs.ids import RunTrace, SpanContext
     from orchgate.runs.journal import JournalEvents
     from orchgate.runs.run import Run
@@ -82,21 +82,30 @@ def _with_children(folder: str, around: _Around | None, seen: set[str], depth: i
     except OrchgateError as error:
         yield UnreadRun(folder, error.message, error.hint)
         return
-    trace, notes = _trace(record.run, around)
-    times, back = forward(nanoseconds(event["at"]) for event in record.found.events) if record.found else ([], 0)
-    if back:
-        notes = (*notes, f"the clock went back by {back / 1e9:.1f} s; times after that are too short")
-    events = record.found.events if record.found else ()
-    timings = JournalTimes(record.run, trace, events, times).of(events) if events else from_manifest(record.run, trace)
-    if any(span.start < 0 or span.end > LATEST for span in timings.spans[:1]):
-        notes = (*notes, "it has times before 1970 or after 2262, which not every format can hold")
-    link = around.span if around and around.span.trace_id != trace.trace_id else None
-    notes = (*record.notes, *notes)
-    yield RunExport(record.run, trace, timings.spans, timings.running, notes, record.faults, link)
-    for child in timings.children:
+    item, children = _export(record, around)
+    yield item
+    for child in children:
         place = os.path.dirname(os.path.join(folder, child.path))
         if depth and os.path.realpath(place) not in seen:
             yield from _with_children(place, _Around(child.around, child.called), seen, depth - 1)
+
+
+def _export(record: _Record, around: _Around | None) -> tuple[RunExport, tuple[ChildSpan, ...]]:
+    """A run, and those that it called or that were recorded within it."""
+    run, events = record.run, record.found.events if record.found else ()
+    trace, notes = _trace(run, around)
+    if events:
+        times, back = forward(nanoseconds(event["at"]) for event in events)
+        timings = JournalTimes(run, trace, events, times).of(events)
+        notes += (f"the clock went back by {back / 1e9:.1f} s; times after that are too short",) if back else ()
+    else:
+        timings = from_manifest(run, trace)
+    whole = timings.spans[0]
+    if whole.start < 0 or whole.end > LATEST:
+        notes += ("it has times before 1970 or after 2262, which not every format can hold",)
+    link = around.span if around and around.span.trace_id != trace.trace_id else None
+    notes = (*record.notes, *notes)
+    return RunExport(run, trace, timings.spans, timings.running, notes, record.faults, link), timings.children
 
 
 def _trace(run: Run, around: _Around | None) -> tuple[RunTrace, tuple[str, ...]]:

@@ -97,15 +97,13 @@ def usage_facts(usage: Usage | None) -> Facts:
     return {**known, **bounds}
 
 
-def stage_facts(stage: StageRun, *, tries: bool = True) -> Facts:
+def stage_facts(stage: StageRun) -> Facts:
     named = ("title", "status", "command", "exit_code", "status_detail", "summary", "log_path", "sub_run_id")
-    facts: dict[str, Scalar] = {"stage_kind": stage.kind}
+    facts: dict[str, Scalar] = {"stage_kind": stage.kind, "attempts": len(stage.attempts)}
     facts |= {key: value for key in named if (value := getattr(stage, key)) is not None}
     facts |= {key: True for key in ("allow_failure", "flaky", "cached") if getattr(stage, key)}
     sizes = ("output_bytes", "output_left_out_bytes")
     facts |= {key: value for key in sizes if (value := getattr(stage, key)) is not None}
-    if tries:
-        facts["attempts"] = len(stage.attempts)
     facts |= usage_facts(stage.usage)
     if stage.tests:
         facts |= {f"tests.{key}": count for key, count in stage.tests.counts().items()}
