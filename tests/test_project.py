@@ -347,6 +347,21 @@ def test_a_commit_that_is_held_to_a_shared_configuration_loads_nothing_heavy(sma
     assert "orchgate.config.shared.policy" not in found
 
 
+SIGNED = "[signatures]\nroles.ci = ['ci@*']\nrequired = ['*:ci']\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("policy", "named"), [("", set()), (SIGNED, {"orchgate.config.signing"})])
+def test_what_knows_of_signatures_is_loaded_where_something_is_claimed(
+    small: Repo, policy: str, named: set[str]
+) -> None:
+    small.commit(files={"orchgate.toml": policy})
+    small.stage("docs/notes.md", "# Notes\n\nSee [the code](../a.py), twice.\n")
+
+    rooms = ("orchgate.attest", "orchgate.signers", "orchgate.config.signing")
+    assert {name for name in loaded(small, "check", "--staged") if name.startswith(rooms)} == named
+
+
 @pytest.mark.slow
 def test_a_push_that_is_not_measured_loads_nothing_of_other_machines(small: Repo) -> None:
     base = small.git("rev-parse", "HEAD")

@@ -190,6 +190,11 @@ def test_whoever_writes_manifest_journal_and_pin_passes_a_gate_that_asks_for_no_
 
     assert signed.report()["verdict"] == "pass"
     assert "whoever writes the change" in signed.repo.orchgate("explain", "EVD014").out
+    verified = signed.repo.orchgate("evidence", "verify")
+    assert (verified.code, verified.out.splitlines()[-1]) == (
+        0,
+        "1 pinned run without a signature: whoever writes a change can write a run and its pin, too",
+    )
 
 
 def test_a_forged_run_that_nobody_signed_is_refused(signed: SignedRuns) -> None:

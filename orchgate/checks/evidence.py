@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from orchgate.references.artifacts import Artifacts
 
 
+OURS = ".orchgate/"  # the folder of pins and signatures
 UNJUDGED = "unjudged site links"
 BEHIND = (":", "*", "_")  # accept: and **Accept**:, by which an item names a command
 CLAIMS = ("/cli/", "[x]", "[X]")  # one of these is in a document that rests on a run
@@ -362,6 +363,10 @@ def _unsigned(
         new = _added(sources, *_since_base(ctx, paths))
     elif ctx.base is ctx.snapshot:
         return
+    packets = list(_finished(sources, paths))
+    moved = (path for one in ctx.scope.changes for path in (one.path, one.old_path) if path)
+    if not (new or packets or any(path.startswith(OURS) for path in moved)):
+        return
     from orchgate.signers.judgement import RunsOfChange, unsigned
 
     def citing(runs: frozenset[str]) -> Iterable[RunClaim]:
@@ -369,7 +374,7 @@ def _unsigned(
         return _claims(sources, documents, runs)
 
     found = RunsOfChange(sources.artifacts, sources.runs, sources.changed, citing)
-    yield from unsigned(ctx, found, new, _finished(sources, paths))
+    yield from unsigned(ctx, found, new, packets)
 
 
 def _since_base(ctx: Context, paths: list[str]) -> tuple[list[Document], list[Document]]:
