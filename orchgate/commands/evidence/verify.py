@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 SUMMARY = "hash every pinned artifact that is here, verify signatures, and say what does not hold"
 ABOUT = """\
-Looks at the disk and at the store of this clone; asks no remote. Signatures in
-.orchgate/signatures/ are verified by the .orchgate/allowed_signers of the base."""
+Looks at the disk and at the store of this clone; asks no remote. What is in
+the folder .orchgate/signatures/ is verified by the signers that the base allows
+in .orchgate/allowed_signers."""
 EXAMPLES = ("orchgate evidence verify", "orchgate evidence verify --missing")
 EXIT_CODES = {
     1: "an artifact is not what was pinned, or a signature does not hold",
