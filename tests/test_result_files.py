@@ -20,6 +20,8 @@ from orchgate.result_files import formats, junit, pytest_reports
 from orchgate.result_files.counts import CountedTests, ResultsError, restored, shown_name
 from orchgate.runner import results
 from orchgate.runner.results import ResultPlaces, StageResults
+from orchgate.runner.writer import entry_of
+from orchgate.runs.run import from_manifest
 from orchgate.runs.stages import Stage
 from tests.runs import Project
 from tests.work import no_hang
@@ -327,6 +329,28 @@ def test_a_file_that_two_patterns_match_counts_once(tmp_path: Path) -> None:
     assert collect(tmp_path, "r.xml", "*.xml").tests == CountedTests(1, 0, 0, 0, "junit")
 
 
+def test_a_link_to_a_file_that_counts_adds_nothing(tmp_path: Path) -> None:
+    (tmp_path / "r.xml").write_text("<testsuite><testcase/></testsuite>")
+    (tmp_path / "s.xml").symlink_to("r.xml")
+
+    assert collect(tmp_path, "*.xml").tests == CountedTests(1, 0, 0, 0, "junit")
+
+
+def test_an_old_file_that_two_patterns_match_is_named_once(tmp_path: Path) -> None:
+    (tmp_path / "r.xml").write_text("<testsuite/>")
+    places = ResultPlaces(str(tmp_path), str(tmp_path))
+    before = results.stamps(stage("r.xml", "*.xml"), places)
+
+    assert len(results.collect(stage("r.xml", "*.xml"), places, b"", before).problems) == 1
+
+
+def test_what_other_runs_left_is_not_this_one_s(tmp_path: Path) -> None:
+    (tmp_path / ".runs/x/artifacts").mkdir(parents=True)
+    (tmp_path / ".runs/x/artifacts/r.xml").write_text("<testsuite><testcase/></testsuite>")
+
+    assert collect(tmp_path, "**/*.xml") == StageResults(problems=("**/*.xml: no such file was written: not counted",))
+
+
 def test_files_of_several_formats_are_added(tmp_path: Path) -> None:
     (tmp_path / "r.xml").write_text("<testsuite><testcase/></testsuite>")
     (tmp_path / "c.json").write_text(ctrf({"name": "a", "status": "failed"}))
@@ -480,6 +504,27 @@ def test_benchmarks_of_a_stage_are_recorded_in_any_pipeline(project: Project) ->
 
     assert project.stages()["one"]["benchmarks"] == {"sort": 0.005}
     assert project.entries()[0]["benchmarks"] == [{"name": "sort", "value": 0.005, "stage": "one"}]
+
+
+def test_an_entry_of_the_metrics_stays_small() -> None:
+    tests = {"passed": 1, "failed": 1, "skipped": 0, "errors": 0, "flaky": 1}
+    times = {f"b{number}": 1.0 for number in range(400)}
+    one = {"id": "s", "title": "s", "kind": "command", "status": "failed", "tests": tests, "failed_tests": ["a"]}
+    stages = [{"index": number, **one, "benchmarks": times} for number in (1, 2)]
+    named = {
+        "task_id": "t",
+        "run_id": "r",
+        "pipeline_id": "p",
+        "status": "failed",
+        "started_at": "2026-01-01T00:00:00Z",
+    }
+    run = from_manifest({**named, "commands": stages, "tests": tests, "benchmarks": {"b1": 2.0}})
+
+    entry = entry_of(run)
+
+    assert (len(entry["benchmarks"]), entry["benchmarks"][0]) == (500, {"name": "b0", "value": 1.0, "stage": "s"})
+    assert "flaky" not in entry["tests"]
+    assert "failed_tests" not in json.dumps(entry)
 
 
 # --- The tools themselves
