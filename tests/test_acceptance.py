@@ -94,11 +94,12 @@ def test_prose_and_values_are_no_commands(written: str) -> None:
 
 
 def test_what_is_near_is_named_and_what_is_elsewhere_is_not() -> None:
-    text = "- [ ] One accept: `make test`\n- [ ] Two — accept: words\n\nAccept: words\n"
+    text = "- [ ] One accept: `make test`\n- [ ] One accept: make test\n- [ ] Two — accept: words\n\nAccept: words\n"
 
     found = [item.problem for item in accepted_items(Document("a.md", text.encode()))]
 
     assert found == [
+        "it is in the middle of a sentence: put a dash in front of it",
         "it is in the middle of a sentence: put a dash in front of it",
         "words, no command in backticks",
     ]
@@ -114,10 +115,21 @@ def test_a_tick_and_evidence_make_no_other_item() -> None:
     assert title_of("Import works — accept: `make a` — Evidence: `b`") == title_of("Import works. Evidence: `b`")
 
 
-def test_a_hostile_document_takes_no_longer_than_its_length() -> None:
-    text = "- [ ] a\n" * 20_000 + "- [ ] accept: `make a`\n" * 20_000
-
-    assert len(commands(text)) == 20_000
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- [ ] a\n" * 20_000 + "- [ ] accept: `make a`\n" * 20_000,
+        "- [ ] a\n" + "  accept: `make a`\n" * 20_000,
+        "- [ ] a " + "; accept: `make a`" * 20_000,
+        "- [ ] a " + "; accept: make a" * 20_000,
+        "- [ ] a " + "accept: " * 40_000,
+        "- [ ] a " + "`accept: make " * 20_000,
+        "".join(f"{' ' * depth}- accept: `make a`\n" for depth in range(900)),
+    ],
+)
+def test_a_hostile_document_takes_no_longer_than_its_length(text: str) -> None:
+    commands(text)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,9 @@ _MARKS = lazy(r"[*_]{0,3}(?P<ticks>`{0,3})$")
 _EVIDENCE = lazy(r"[*_]{0,3}\b(?:Evidence|Manifest|Proof|Run)\b[^:`\n]{0,24}:", re.IGNORECASE)
 _CLOSED = lazy(r"[*_)\].,;]*[ \t]*(?:[—–-]{1,2}[ \t]*|\()?")  # noqa: RUF001
 _OUTCOME = lazy(r"\b(?:pass(?:es|ed)?|succeeds?|green|works?|clean|ok|exits?|returns?|prints?)\W*$", re.IGNORECASE)
+_FARTHEST = 400  # characters in front of a clause that may be the blanks and marks of an item
+_LONGEST = 4_000  # characters of a line that are read behind one
+_DEEPEST = 50  # items around a clause that are looked at for one with words
 _TRAILING = " \t\n—–-:;,.(*_>"  # noqa: RUF001
 # What an HTTP header, a form or a grammar accepts, and no command.
 _VALUE = lazy(
@@ -74,6 +77,7 @@ def accepted_items(document: Document) -> Iterator[AcceptedItem]:
     items = iter(document.items)
     waiting = next(items, None)
     opened: list[ListItem] = []
+    titles: dict[int, str] = {}
     for clause in clauses:
         while waiting is not None and waiting.offset <= clause.place:
             while opened and opened[-1].end <= waiting.offset:
@@ -82,22 +86,30 @@ def accepted_items(document: Document) -> Iterator[AcceptedItem]:
             waiting = next(items, None)
         while opened and opened[-1].end <= clause.place:
             opened.pop()
-        if item := _item_of(document, clause, opened):
+        if item := _item_of(document, clause, opened, titles):
             yield item
 
 
-def _item_of(document: Document, clause: _Clause, opened: list[ListItem]) -> AcceptedItem | None:
+def _item_of(
+    document: Document, clause: _Clause, opened: list[ListItem], titles: dict[int, str]
+) -> AcceptedItem | None:
+    """The item that a clause is of. `titles` are those that are known, by their items' offsets."""
+
+    def title(item: ListItem) -> str:
+        if item.offset not in titles:
+            titles[item.offset] = title_of(item.text)
+        return titles[item.offset]
+
     owner = next((one for one in reversed(opened) if one.checked is not None), None)
-    start, end = clause.place, clause.after
-    if owner is not None:
-        title, checked, start, end = title_of(owner.text), owner.checked, owner.offset, owner.end
-    elif clause.problem:
+    if owner is None and clause.problem:
         return None  # prose outside of a checklist
+    owner = owner or next((one for one in reversed(opened[-_DEEPEST:]) if title(one)), None)
+    if owner is not None:
+        words, checked, start, end = title(owner), owner.checked, owner.offset, owner.end
     else:
-        checked, own = None, next((one for one in reversed(opened) if title_of(one.text)), None)
-        title, start, end = _heading_above(document, clause.place)
-        title, start, end = (title_of(own.text), own.offset, own.end) if own else (title, start, end)
-    return AcceptedItem(title or clause.command, clause.command, checked, start, end, *clause[:2], clause.problem)
+        words, start, end = _heading_above(document, clause.place)
+        checked = None
+    return AcceptedItem(words or clause.command, clause.command, checked, start, end, *clause[:2], clause.problem)
 
 
 def title_of(text: str) -> str:
@@ -121,30 +133,26 @@ def _heading_above(document: Document, offset: int) -> tuple[str, int, int]:
 def _clauses(document: Document) -> Iterator[_Clause]:
     text = document.text
     for label in _LABEL.finditer(text):
-        line_end = text.find("\n", label.end())
-        line_end = len(text) if line_end < 0 else line_end
         if document.hidden(label.start()):
             continue
+        end = text.find("\n", label.end(), label.end() + _LONGEST)
+        end = min(len(text), label.end() + _LONGEST) if end < 0 else end
         if _ticks_before(text, label.start()):
-            yield from _within_span(document, label.start(), line_end)
+            yield from _within_span(document, label.start(), end)
         elif not document.in_code(label.start()):
-            apart, clause = _begins_clause(text, label.start()), _behind(document, label, line_end)
-            if apart:
-                yield clause
-            elif clause.command and _reads_as_command(clause.command):
-                yield clause._replace(
-                    command="", problem="it is in the middle of a sentence: put a dash in front of it"
-                )
+            yield from _behind(document, label, end)
 
 
 def _begins_clause(text: str, at: int) -> bool:
     """Whether what begins at a place of its line stands apart from what is in front of it."""
-    before = text[text.rfind("\n", 0, at) + 1 : at]
+    line = text.rfind("\n", max(at - _FARTHEST, 0), at) + 1
+    before = text[line or max(at - _FARTHEST, 0) : at]
     marks = _MARKS.search(before[-8:])
     if marks and marks["ticks"]:
         return True
     before = before[: len(before) - len(marks[0])] if marks else before
-    return _LINE_BEGINS.fullmatch(before) is not None or _SEPARATED.search(before[-12:]) is not None
+    begins = (line or at <= _FARTHEST) and _LINE_BEGINS.fullmatch(before)
+    return bool(begins) or _SEPARATED.search(before[-12:]) is not None
 
 
 def _ticks_before(text: str, at: int) -> int:
@@ -165,29 +173,42 @@ def _within_span(document: Document, at: int, line_end: int) -> Iterator[_Clause
         yield _Clause(offsets[number], after, _on_one_line(document.text[offsets[number] : after], command))
 
 
-def _behind(document: Document, label: re.Match[str], line_end: int) -> _Clause:
+def _behind(document: Document, label: re.Match[str], line_end: int) -> Iterator[_Clause]:
+    """A command behind its label, in a code span or without."""
     text, start = document.text, label.end()
     start += len(text[start:line_end]) - len(text[start:line_end].lstrip(" \t"))
     texts, offsets = document.code
     number = bisect_left(offsets, start)
     if number < len(offsets) and offsets[number] == start:
-        after = _span_end(text, texts[number], start)
-        command, stop = (
-            _on_one_line(text[start:after], texts[number]),
-            max(line_end, text.find("\n", after) if after > line_end else 0),
-        )
-        if not command or _VALUE.fullmatch(command):
-            return _Clause(label.start(), after, "", "it names a value, not a command")
-        if _is_apart(text, after, stop):
-            return _Clause(label.start(), after, command)
-        return _Clause(label.start(), after, "", "more words follow the command on its line")
+        clause = _in_span(text, label.start(), start, texts[number])
+    else:
+        clause = _plain(text, label.start(), start, line_end)
+    if _begins_clause(text, label.start()):
+        yield clause
+    elif clause.command and _reads_as_command(clause.command):
+        yield clause._replace(command="", problem="it is in the middle of a sentence: put a dash in front of it")
+
+
+def _in_span(text: str, place: int, start: int, inner: str) -> _Clause:
+    after = _span_end(text, inner, start)
+    command, stop = _on_one_line(text[start:after], inner), text.find("\n", after, after + _LONGEST)
+    if not command or _VALUE.fullmatch(command):
+        return _Clause(place, after, "", "it names a value, not a command")
+    if _is_apart(text, after, stop if stop >= 0 else min(len(text), after + _LONGEST)):
+        return _Clause(place, after, command)
+    return _Clause(place, after, "", "more words follow the command on its line")
+
+
+def _plain(text: str, place: int, start: int, line_end: int) -> _Clause:
+    prose = "words, no command in backticks"
+    if _LABEL.search(text, start, line_end):  # of many on one line, each is looked at no further than to the next
+        return _Clause(place, start, "", prose)
     evidence = _EVIDENCE.search(text, start, line_end)
     plain = text[start : evidence.start() if evidence else line_end].rstrip(" \t—–(")  # noqa: RUF001
     plain = re.sub(r"(?<=[^\s.])[.;]$", "", plain)
-    if "`" not in plain and plain and not _OUTCOME.search(plain) and _reads_as_command(plain):
-        return _Clause(label.start(), start + len(plain), _on_one_line(plain, plain))
-    what = "words, no command in backticks" if plain else "it names no command"
-    return _Clause(label.start(), start + len(plain), "", what)
+    if plain and "`" not in plain and not _OUTCOME.search(plain) and _reads_as_command(plain):
+        return _Clause(place, start + len(plain), plain)
+    return _Clause(place, start + len(plain), "", prose if plain else "it names no command")
 
 
 def _on_one_line(written: str, command: str) -> str:

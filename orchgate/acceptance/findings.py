@@ -41,10 +41,13 @@ def unproven(
     """Findings about the items that a document of a packet claims; those without a box once the packet is finished."""
     items = [item for item in accepted_items(document) if item.command]
     place = place_in_packet(document.path, packets, tree) if items else ""
+    cited: dict[int, list[RunFacts]] = {}  # by items: one may name many commands
     for item in items if place else ():
         if packets.finished(place) if item.checked is None else item.checked:
             task = next((one.task or one.name for one in packets.of(place)), "TASK")
-            yield from _judged(document, item, runs, roots, task)
+            if item.offset not in cited:
+                cited[item.offset] = list(_facts(document, item, runs, roots))
+            yield from _judged(document, item, cited[item.offset], task)
 
 
 def place_in_packet(path: str, packets: Owners, tree: Snapshot) -> str:
@@ -63,13 +66,10 @@ def place_in_packet(path: str, packets: Owners, tree: Snapshot) -> str:
     return ""
 
 
-def _judged(
-    document: Document, item: AcceptedItem, runs: CitedRuns, roots: tuple[str, ...], task: str
-) -> Iterator[Finding]:
+def _judged(document: Document, item: AcceptedItem, cited: list[RunFacts], task: str) -> Iterator[Finding]:
     if why := why_unusable(item.command):
         yield _finding(document, item, f"{_shown(item.command)} {why}", _UNTICK)
         return
-    cited = list(_facts(document, item, runs, roots))
     words, command = recorded_words(item)
     right = [one for one in cited if one.accepts.get("command") == command]
     passed = [one for one in right if one.status.casefold() in SUCCEEDED]

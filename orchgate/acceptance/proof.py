@@ -91,10 +91,12 @@ class ProofRecord:
 
     def of(self, document: Document) -> Iterator[Proof]:
         """How far each item of a document is proven."""
+        cited: dict[int, tuple[str, ...]] = {}  # by items: one may name many commands
         for item in accepted_items(document):
-            cited = tuple(mentioned(document.text[item.offset : item.end], self._roots))
-            self.add(cited)
-            yield self._proof(document, item, cited)
+            if item.offset not in cited:
+                cited[item.offset] = tuple(mentioned(document.text[item.offset : item.end], self._roots))
+                self.add(cited[item.offset])
+            yield self._proof(document, item, cited[item.offset])
 
     def _proof(self, document: Document, item: AcceptedItem, cited: tuple[str, ...]) -> Proof:
         if item.problem:
