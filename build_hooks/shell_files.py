@@ -175,7 +175,8 @@ def _page(parser: Parser, summary: str) -> str:
     page.add_section("examples", ">", f".nf\n{_roff(examples)}\n.fi")
     page.add_section("exit status", ">", f".nf\n{_roff(codes)}\n.fi")
     page.add_section("see also", ">", "orchgate(1)")
-    return str(page)
+    # Where the library breaks a line before a path such as .orchgate, it would be a request, and be left out.
+    return re.sub(r"(?m)^(\.[a-z]{3})", r"\\&\1", str(page))
 
 
 _DATA = {"project_name": "orchgate", "version": __version__, "manual_title": "orchgate"}
