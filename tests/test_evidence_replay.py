@@ -158,6 +158,16 @@ def test_times_decide_nothing() -> None:
     assert "15 times" in gross(30.0, [2.0])
 
 
+def test_tests_that_failed_here_and_not_there_are_named() -> None:
+    old = run(stage(tests=tally(28, 2), failed_tests=("a", "b")))
+    new = run(stage(tests=tally(25, 5), failed_tests=("b", "c", "d", "e", "f")))
+
+    assert judged(old, new, new) == (
+        CONTRADICTED,
+        ["test tests: 28 passed, 2 failed -> 25 passed, 5 failed: failed here: c, d, e and 1 more"],
+    )
+
+
 def test_a_metric_that_is_not_reported_contradicts() -> None:
     assert judged(with_metric(3), run(stage()), run(stage()))[0] is CONTRADICTED
 

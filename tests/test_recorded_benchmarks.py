@@ -69,6 +69,14 @@ def watched(tmp_path: Path) -> Watched:
 # Whose they are
 
 
+def test_what_a_stage_names_among_its_results_comes_first() -> None:
+    many = {f"b{number}": 1.0 for number in range(MOST_RECORDED)}
+    found = RecordedBenchmarks({"a": 1.0, "b0": 2.0}, of_stage=True, problems=())
+
+    assert found.beside({"a": 3.0}) == {"a": 3.0, "b0": 2.0}
+    assert found.beside(many) == many
+
+
 def test_what_is_below_artifacts_comes_before_a_file_that_another_run_may_have_written(tmp_path: Path) -> None:
     watched, run = Watched(tmp_path), tmp_path / "run"
     (run / "artifacts").mkdir(parents=True)

@@ -70,6 +70,7 @@ def _properties(item: RunExport | UnreadRun) -> Iterator[tuple[str, object]]:
     yield from (("note", note) for note in item.notes)
     for stage in run.stages:
         facts: dict[str, object] = stage.tests.asdict() if stage.tests else {}
+        facts["flaky_tests"] = facts.pop("flaky", None)
         facts |= {"attempts": len(stage.attempts) if len(stage.attempts) > 1 else None}
         facts |= {"flaky": True if stage.flaky else None, "cached": True if stage.cached else None}
         yield from ((f"{stage.id}.{key}", value) for key, value in facts.items() if value is not None)

@@ -24,6 +24,7 @@ _LEAST_SECONDS = 1.0  # below it, times say nothing about each other
 _NOT_STARTED = (126, 127)  # exit codes of shells
 _REACHED = ("succeeded", "failed")
 _COUNTS = ("passed", "failed", "skipped", "errors")
+_NAMED = 3  # tests
 _OF_TIME = ("seconds", "second", "ms", "us", "ns", "time", "duration", "elapsed")
 # What libraries and programs say where there is no network: from the C library, curl, git and Node.
 _OFFLINE = ("could not resolve host", "temporary failure in name resolution", "network is unreachable", "enotfound")
@@ -132,7 +133,7 @@ def _of_stage(name: str, old: StageRun, new: StageRun, lacking: str) -> Iterator
         if why:
             return
     if new.status in _REACHED and old.status in _REACHED:
-        yield from _of_tests(name, old.tests, new.tests)
+        yield from _of_tests(name, old.tests, new.tests, _failed_anew(old, new))
         yield from _of_metrics(name, old.metrics, new.metrics)
     if new.flaky and not old.flaky:
         yield Difference(
@@ -174,7 +175,14 @@ def _hindrance(stage: StageRun, lacking: str) -> str:
     return "it found no network" if any(words in said for words in _OFFLINE) else ""
 
 
-def _of_tests(name: str, old: TestCounts | None, new: TestCounts | None) -> Iterator[Difference]:
+def _failed_anew(old: StageRun, new: StageRun) -> str:
+    """The first tests by name that failed here and not there; "" where no name is known."""
+    names = [name for name in new.failed_tests if name not in old.failed_tests]
+    more = f" and {len(names) - _NAMED} more" if names[_NAMED:] else ""
+    return f"failed here: {', '.join(names[:_NAMED])}{more}" if names else ""
+
+
+def _of_tests(name: str, old: TestCounts | None, new: TestCounts | None, failed: str) -> Iterator[Difference]:
     """Tests that were moved between passed and skipped were not contradicted, but fewer passed."""
     if old is None or old == new:
         return
@@ -188,7 +196,7 @@ def _of_tests(name: str, old: TestCounts | None, new: TestCounts | None) -> Iter
     weight = Weight.CONTRADICTS
     if skipped_only:
         weight = Weight.HINDERS if new.passed < old.passed else Weight.NOTED
-    why = "they were skipped here" if weight is Weight.HINDERS else ""
+    why = "they were skipped here" if weight is Weight.HINDERS else failed
     yield Difference(name, "tests", counts(old), counts(new), weight, why)
 
 
