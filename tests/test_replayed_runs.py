@@ -275,7 +275,7 @@ def test_what_a_setup_makes_is_there(project: Project, ignored: str) -> None:
     repo.commit("ignore", {".gitignore": f".runs/\nout/\n{ignored}"})
     project.define("made", {"id": "use", "shell": "test -e built/x"})
     with (repo.root / "orchgate.toml").open("a") as config:
-        config.write('[performance]\nsetup = ["sh", "-c", "mkdir -p built && touch built/x"]\n')
+        config.write('[performance]\nsetup = ["sh", "-c", "mkdir -p built && touch built/x made.txt"]\n')
     repo.git("add", "--all")
     repo.commit("setup")
     repo.write("built/x")
@@ -467,6 +467,52 @@ def test_a_tool_that_is_another_one_is_named(project: Project, tmp_path: Path) -
     (row,) = document["runs"]
     assert (code, row["verdict"]) == (1, "contradicted")
     assert row["tool_differences"][0].startswith("some-tool: another file (sha256 ")
+
+
+def test_a_killed_replay_lets_go_of_its_tree_when_the_last_process_is_dead(project: Project, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    project.define("slow", {"id": "wait", "shell": f"test ! -e {tmp_path}/slow || {{ touch {started}; sleep 600; }}"})
+    assert project.run("slow").code == 0
+    (tmp_path / "slow").touch()
+    name = project.folders()[-1].name
+    child = subprocess.Popen([ORCHGATE, "evidence", "replay", name], cwd=project.root, stdin=subprocess.DEVNULL)
+    until(started.exists)
+    (slot,) = (path for path in tmp_path.glob("trees/*/*") if path.is_dir())
+    (watchdog,) = [pid for pid in _holding(slot / "lock") if pid != child.pid]
+
+    child.kill()
+    child.wait()
+    until(lambda: watchdog not in _holding(slot / "lock"))
+
+    assert [pid for pid in _pids() if _cwd(pid).startswith(str(slot))] == []
+    (tmp_path / "slow").unlink()
+    assert one(project, name)[:2] == (0, "confirmed")
+    shown = project.repo.orchgate("status").out
+    assert f"hint: orchgate evidence replay {name}" in shown
+
+
+def _pids() -> list[int]:
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+
+
+def _cwd(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return ""
+
+
+def _holding(path: Path) -> set[int]:
+    """The processes that have a file open."""
+    found = set()
+    for pid in _pids():
+        try:
+            names = [os.readlink(f"/proc/{pid}/fd/{one}") for one in os.listdir(f"/proc/{pid}/fd")]
+        except OSError:
+            continue
+        if str(path) in names:
+            found.add(pid)
+    return found
 
 
 def test_the_latest_run_is_one_that_repeats_none(project: Project) -> None:

@@ -202,6 +202,7 @@ def _ready(recorded: RecordedRun, asked: ReplayRequest, found: Checkout, commit:
         measured=recorded.measured,
         tools=load_work_tree(found.root).top.tools,
         home=asked.repository.root,
+        held=(found.lock,),
         replays=_link(recorded, pipeline, environ),
     )
     return _Scene(settings, pipeline, notes)

@@ -27,7 +27,7 @@ from orchgate.runs.ids import JOURNAL_VERSION, Clock
 from orchgate.runs.machine import is_alive, myself
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from typing import Any, Self
 
     from orchgate.config.settings import Benchmarks
@@ -89,6 +89,7 @@ class RunSettings(NamedTuple):
     benchmarks: Benchmarks | None = None  # where stages leave results of benchmarks, to be recorded
     tools: tuple[str, ...] = ()  # that are asked for their versions, see `tools.ask`
     home: str = ""
+    held: tuple[int, ...] = ()  # descriptors that stay open until the last process is dead, as the journal's does
     replays: Mapping[str, object] | None = None
 
     @property
@@ -138,7 +139,7 @@ class Session:
 
     def guard(self, journal: int) -> None:
         """From here on nothing outlives this process, however it ends. `journal` is kept open until that is so."""
-        self._watchdog = Watchdog(f"{self._token}-", self.loop.numbers, journal)
+        self._watchdog = Watchdog(f"{self._token}-", self.loop.numbers, {journal, *self.settings.held})
         self.note = process_tree.become_subreaper()
         self.loop.adopts = not self.note
         if self.settings.measured:
@@ -197,8 +198,8 @@ class _StageMarks(NamedTuple):
 class Watchdog:
     """The runner's end of the pipe. To be made before the runner becomes a subreaper, or it would be its own child."""
 
-    def __init__(self, mark: str, numbers: Numbers, keep: int) -> None:
-        """`mark` begins the marks of all stages, `numbers` holds theirs; the descriptor `keep` is kept open.
+    def __init__(self, mark: str, numbers: Numbers, keep: Collection[int]) -> None:
+        """`mark` begins the marks of all stages, `numbers` holds theirs; the descriptors `keep` are kept open.
 
         Raises OrchgateError when no process can be started at all.
         """
@@ -243,7 +244,7 @@ class Watchdog:
         os.close(self._gone)
 
 
-def _detach(reader: int, held: int, keep: int, marks: _StageMarks) -> None:
+def _detach(reader: int, held: int, keep: Collection[int], marks: _StageMarks) -> None:
     """The forked half; never returns."""
     try:
         os.setsid()
@@ -254,7 +255,7 @@ def _detach(reader: int, held: int, keep: int, marks: _StageMarks) -> None:
         if os.fork() == 0:
             with contextlib.suppress(ValueError):
                 signal.set_wakeup_fd(-1)
-            _keep_only({reader, held, keep})
+            _keep_only({reader, held, *keep})
             _wait_and_kill(reader, marks)
     finally:
         os._exit(0)  # no clean-up and no flushing: both belong to the runner
