@@ -92,7 +92,7 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str], name:
         (["hook"], "orchgate: the following arguments are required: HOOK\n"),
         (
             ["evidence", "pul"],
-            "orchgate: unknown verb pul; there are: fetch, pin, push, replay, show, summarize, verify\n",
+            "orchgate: unknown verb pul; there are: export, fetch, pin, push, replay, show, sign, summarize, verify\n",
         ),
         (["schema", "reprot"], "orchgate: unknown schema reprot; did you mean report?\n"),
     ],

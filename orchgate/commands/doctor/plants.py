@@ -33,6 +33,8 @@ _COSTS = (
 ELSEWHERE = {
     "DIF003": "no change of text alone cannot be measured",
     "EVD011": "a table of runs is judged by the runs that it names",
+    "EVD014": "asked for where [signatures] is set, by keys that are not to be had here",
+    "EVD016": "asked of items that name a command with accept:",
     **dict.fromkeys(
         ("PRF001", "PRF002", "PRF004", "PRF005", "PRF006", "PRF007"),
         "measured at a push; `orchgate try` shows one refused",
