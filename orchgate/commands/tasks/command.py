@@ -129,7 +129,7 @@ def _one(ledger: Ledger, args: argparse.Namespace, *, running: bool) -> Verdict 
     task = task._replace(owes=(*task.owes, *accepting.owed(task, known)))
     ledger = ledger._replace(troubles=tuple(dict.fromkeys((*ledger.troubles, *known.troubles))))
     found = accepting.edits(ledger, known) if args.verb == "check" else []
-    if args.verb == "check" and args.write:
+    if found and args.write:
         accepting.write(ledger, found)
     written = standing.close(ledger, task) if args.verb == "close" and not (task.owes or ledger.troubles) else ()
     if args.output_format == "json":
@@ -137,22 +137,29 @@ def _one(ledger: Ledger, args: argparse.Namespace, *, running: bool) -> Verdict 
         proofs |= {"ticked_documents": [one.path for one in found if args.write]}
         work_tree.print_json(_document(ledger, [task]) | {"written": [one._asdict() for one in written]} | proofs)
     else:
-        shown = (*_details(task), *accepting.lines(known), *_troubles(ledger), *_edited(found, args))
+        shown = (
+            *_details(task),
+            *accepting.lines(known),
+            *_troubles(ledger),
+            *_edited(ledger, task, found, written=bool(found) and args.write),
+        )
         _print((*shown, *_outcome(ledger, task, args.verb, written)))
     if ledger.troubles:
         return Verdict.BROKEN
     return Verdict.FAIL if task.owes else Verdict.PASS
 
 
-def _edited(found: Sequence[Edit], args: argparse.Namespace) -> Iterator[str]:
-    """What was ticked, or what would be."""
+def _edited(ledger: Ledger, task: TaskStanding, found: Sequence[Edit], *, written: bool) -> Iterator[str]:
+    """What was ticked, or what would be; and what is to be done with it."""
     for one in found:
-        yield f"{'wrote' if args.write else 'proven, not written yet:'} {escape(one.path)}"
+        yield f"{'wrote' if written else 'proven, not written yet:'} {escape(one.path)}"
         yield from (f"  {number}: {escape(line)}" for number, line in one.lines)
-    if found and args.write:
+    if found and written:
         yield f"  git add {escape(' '.join(quoted(one.path) for one in found))}"
+        if ledger.context.lock is not None:
+            yield f"  orchgate evidence pin --task {quoted(task.name)} && git add .orchgate"
     elif found:
-        yield f"  hint: orchgate tasks check {quoted(args.task)} --write"
+        yield f"  hint: orchgate tasks check {quoted(task.name)} --write"
 
 
 def _outcome(ledger: Ledger, task: TaskStanding, verb: str, written: Sequence[Any]) -> Iterator[str]:
