@@ -260,6 +260,10 @@ class NotedRuns(CitedRuns):
         self._note(path)
         return self._noted.once(("facts", path), lambda: self._known.facts(path))
 
+    def other_tools(self, path: str) -> str:
+        self._noted.never()  # it rests on whatever other runs of the tree are here
+        return self._known.other_tools(path)
+
     def _note(self, path: str) -> None:
         for one in (path, journal_of(path)):
             self._noted.names.update((one, CONTENT + one))
