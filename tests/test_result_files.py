@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import jsonschema
 import pytest
 
+from orchgate.attest import statement
 from orchgate.config.entries import ResultFile
 from orchgate.lib import files
 from orchgate.result_files import formats, junit, pytest_reports
@@ -525,6 +526,20 @@ def test_an_entry_of_the_metrics_stays_small() -> None:
     assert (len(entry["benchmarks"]), entry["benchmarks"][0]) == (500, {"name": "b0", "value": 1.0, "stage": "s"})
     assert "flaky" not in entry["tests"]
     assert "failed_tests" not in json.dumps(entry)
+
+
+@pytest.mark.parametrize(
+    ("status", "result", "key"), [("succeeded", "WARNED", "warnedTests"), ("failed", "FAILED", "failedTests")]
+)
+def test_what_is_signed_of_a_run_names_the_tests_that_failed(status: str, result: str, key: str) -> None:
+    tests = {"passed": 1, "failed": 1, "skipped": 0, "errors": 0}
+    one = {"index": 1, "id": "s", "title": "s", "kind": "command", "status": status, "tests": tests}
+    run = {"task_id": "t", "run_id": "r", "pipeline_id": "p", "status": status, "started_at": "2026-01-01T00:00:00Z"}
+    document = {"format": "orchgate", **run, "commands": [{**one, "failed_tests": ["a", "b"]}]}
+
+    signed = json.loads(statement.render(".runs/t/cli/r/manifest.json", b"{}", b"", document))["predicate"]
+
+    assert (signed["result"], signed[key]) == (result, ["s", "s: a", "s: b"])
 
 
 # --- The tools themselves

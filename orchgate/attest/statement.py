@@ -93,7 +93,10 @@ def render(path: str, manifest: bytes, journal: bytes | None, document: Mapping[
 
 
 def result_of(run: Run) -> str:
-    """PASSED, FAILED, or WARNED: it passed, but a stage failed that may fail, or passed only when tried again."""
+    """PASSED, FAILED, or WARNED: it passed, but a stage failed that may fail, or passed only when tried again.
+
+    So it is where tests failed of a stage that ended with exit 0 all the same.
+    """
     if run.status != "succeeded":
         return FAILED
     return WARNED if any(_outcome(stage) == WARNED for stage in run.stages) else PASSED
@@ -101,18 +104,22 @@ def result_of(run: Run) -> str:
 
 def _outcome(stage: StageRun) -> str:
     if stage.status == "succeeded":
-        return WARNED if stage.flaky else PASSED
+        return WARNED if stage.flaky or (stage.tests and stage.tests.failed + stage.tests.errors) else PASSED
     if stage.status == "failed" and stage.allow_failure:
         return WARNED
     return "" if stage.status in ("skipped", "pending") else FAILED
 
 
 def _outcomes(run: Run) -> Mapping[str, list[str]]:
-    """The ids of the stages that ended in each way, as far as they are few enough to be told."""
+    """The ids of the stages that ended in each way, as far as they are few enough to be told.
+
+    Behind each are its tests that failed, as `STAGE: TEST`.
+    """
     found: dict[str, list[str]] = {PASSED: [], WARNED: [], FAILED: []}
     for stage in run.stages:
-        if (outcome := _outcome(stage)) and len(found[outcome]) < MOST_NAMED:
-            found[outcome].append(text_of(stage.id))
+        if outcome := _outcome(stage):
+            named = (stage.id, *(f"{stage.id}: {test}" for test in stage.failed_tests))
+            found[outcome] += map(text_of, named[: MOST_NAMED - len(found[outcome])])
     return found
 
 
