@@ -241,8 +241,9 @@ class PipelineRun:
         event = {"event": "start", "stage": index, "attempt": number, "log_path": log}
         reason = self._cache.reasons.get(index) if self._cache else None
         if self._tries[index] == 1 and self.session.tools:
-            where = environment.of_stage(self._base, self.session.settings.root, stage)
-            event |= self._news(_tools_of(stage, self.session.tools, *where))
+            where = environment.folder(self.session.settings.root, stage)
+            environ = {**self._base, **stage.env} if stage.env else self._base
+            event |= self._news(_tools_of(stage, self.session.tools, where, environ))
         self.recorder.record(event | ({"uncached": reason} if reason else {}))
         path = os.path.join(self.recorder.folder, log)
         attempt = StageAttempt(stage, self.session.settings.root, self._environ(index), path, number)

@@ -8,6 +8,7 @@ import sys
 
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.tools import packages
 from orchgate.tools.reading import PYTHON, by_digest, facts, text
 
 if TYPE_CHECKING:
@@ -49,23 +50,30 @@ def read(name: str, file: ProgramFile, used: UsedTools) -> Facts | None:
     if real.startswith(("python", "pypy")) and PYTHON.fullmatch(real):
         return of_python(file, used)
     if "/node_modules/" in file.real:
-        from orchgate.tools.packages import of_node_file
-
-        origin = of_node_file(file.real, used.root)
-        return facts(name, origin.version, None, "package") if origin and not origin.of_tree else None
-    if os.path.exists(os.path.join(_above(file.real), "pyvenv.cfg")):  # a program that pip installed as it is
-        from orchgate.tools.packages import of_environment
-
-        origin = of_environment(name, _above(file.real), used.root)
-        return facts(name, origin.version, None, "package") if origin and not origin.of_tree else None
+        return _of_origin(name, packages.of_node_file(file.real, used.root))
     if chooses(name, file.real):
         return facts(name, None, None, "shim")
+    return _of_file_beside(name, file) or _of_environment(name, file, used.root)
+
+
+def _of_origin(name: str, origin: packages.Origin | None) -> Facts | None:
+    return facts(name, origin.version, None, "package") if origin and not origin.of_tree else None
+
+
+def _of_file_beside(name: str, file: ProgramFile) -> Facts | None:
     if name in _BESIDE:
         inner, pattern = _BESIDE[name]
         told = text(os.path.join(_above(file.real), inner))
         if found := re.search(pattern, told, re.DOTALL | re.MULTILINE):
             return facts(name, ".".join(found.groups()), None, "installation")
     return None
+
+
+def _of_environment(name: str, file: ProgramFile, root: str) -> Facts | None:
+    """A program that pip put as it is into a virtual environment."""
+    folder = _above(file.real)
+    known = os.path.exists(os.path.join(folder, "pyvenv.cfg"))
+    return _of_origin(name, packages.of_environment(name, folder, root)) if known else None
 
 
 def chooses(name: str, real: str) -> bool:
