@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.git.state import around
+from orchgate.runs.used_tools import MOST_FOLDERS, UsedTools, find
 from orchgate.tools import ask, kept, programs, reading
 from orchgate.tools.ask import version_in
-from orchgate.tools.used import MOST_FOLDERS, UsedTools, find
 from tests.runs import TASK, Project, until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from orchgate.tools.used import Facts
+    from orchgate.runs.used_tools import Facts
     from tests.repo import Repo
 TOKEN = "ghp_abcdefghijklmnopqrstuvwxyz0123456789"
 NATIVE = b"\x7fELF of no machine\n"

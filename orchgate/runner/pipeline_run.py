@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from orchgate.runs.run import Run
     from orchgate.runs.stages import Pipeline, Stage
     from orchgate.runs.state import Event
-    from orchgate.tools.used import Facts, UsedTools
+    from orchgate.runs.used_tools import Facts, UsedTools
 
 
 PARALLEL = 4  # stages at once where the pipeline does not say; fewer with fewer cores
@@ -68,7 +68,7 @@ def run(settings: RunSettings, pipeline: Pipeline, limit: float | None = None) -
 
 def _used_tools(settings: RunSettings) -> UsedTools:
     """What will be known of the tools of a run. Those that are declared are asked now, while no stage runs."""
-    from orchgate.tools.used import UsedTools
+    from orchgate.runs.used_tools import UsedTools
 
     used = UsedTools(settings.root, settings.repository)
     if settings.tools:
@@ -264,7 +264,7 @@ class PipelineRun:
         """The field of an event that tells of tools, as far as they were not told of."""
         if not tools:
             return {}
-        from orchgate.tools.used import each_once
+        from orchgate.runs.used_tools import each_once
 
         new = each_once(tools, self._told)
         return {"tools": new} if new else {}

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from orchgate.runs.run import Run
     from orchgate.runs.stages import Pipeline
     from orchgate.runs.state import Event
-    from orchgate.tools.used import UsedTools
+    from orchgate.runs.used_tools import UsedTools
 
 
 class Reporter(Protocol):

@@ -227,9 +227,9 @@ def other_tools(
 def started_tools(repository: Repository, side: Side, environ: Mapping[str, str]) -> list[Tool]:
     """The tools that the stages of a side start, with those that its configuration declares."""
     from orchgate.config.load import load_work_tree
+    from orchgate.runs.used_tools import UsedTools
     from orchgate.tools import stored
     from orchgate.tools.ask import ask
-    from orchgate.tools.used import UsedTools
 
     used = UsedTools(side.root, repository)
     declared: tuple[str, ...] = ()

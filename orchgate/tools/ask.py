@@ -16,16 +16,16 @@ from orchgate.errors import OrchgateError
 from orchgate.lib import process
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, suppress
+from orchgate.runs.used_tools import find
 from orchgate.tools.installations import chooses
 from orchgate.tools.kept import is_settled, keep
 from orchgate.tools.programs import of_program
 from orchgate.tools.reading import Launch, facts, head
-from orchgate.tools.used import find
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchgate.tools.used import Environ, Facts, ProgramFile, UsedTools
+    from orchgate.runs.used_tools import Environ, Facts, ProgramFile, UsedTools
 
 SECONDS = 2.0  # for each tool
 ALL_SECONDS = 8.0  # for all of them

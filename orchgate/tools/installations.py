@@ -14,7 +14,7 @@ from orchgate.tools.reading import PYTHON, by_digest, facts, text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from orchgate.tools.used import Facts, ProgramFile, UsedTools
+    from orchgate.runs.used_tools import Facts, ProgramFile, UsedTools
 
 _CFG = lazy(r"^version(?:_info)?\s*=\s*([0-9][\w.+-]*)", re.MULTILINE)
 _PATCHLEVEL = lazy(r'^#define\s+PY_VERSION\s+"([^"\n]+)"', re.MULTILINE)

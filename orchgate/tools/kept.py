@@ -11,13 +11,13 @@ import os
 import time
 
 from orchgate.lib.typed import TYPE_CHECKING, suppress
-from orchgate.tools.used import KEPT
+from orchgate.runs.used_tools import KEPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchgate.lib.cache import Cache
-    from orchgate.tools.used import ProgramFile
+    from orchgate.runs.used_tools import ProgramFile
 
 MOST = 100  # files; those that were learnt first go first
 PARTS = 64  # of a large file, spread over it, with its beginning and its end

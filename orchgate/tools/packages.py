@@ -13,7 +13,7 @@ from orchgate.tools.reading import PYTHON, facts, text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from orchgate.tools.used import Facts, ProgramFile
+    from orchgate.runs.used_tools import Facts, ProgramFile
 
 MOST = 5_000  # packages of an interpreter
 MOST_LEVELS = 12  # folders between a file of an npm package and its top

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 
 from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.runs.used_tools import MOST, find
 from orchgate.tools.reading import Launch, head
-from orchgate.tools.used import MOST, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from orchgate.tools.used import Environ, Facts, ProgramFile, UsedTools
+    from orchgate.runs.used_tools import Environ, Facts, ProgramFile, UsedTools
 
 
 def of_stage(argv: Sequence[str], shell: str, used: UsedTools, cwd: str, environ: Environ) -> list[Facts]:

@@ -7,14 +7,14 @@ import os
 from orchgate.lib import files, hashes
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, suppress
+from orchgate.runs.used_tools import identity
 from orchgate.secrets.redact import redacted
 from orchgate.tools.kept import is_settled, keep, parts
-from orchgate.tools.used import identity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from orchgate.tools.used import Environ, Facts, ProgramFile, UsedTools
+    from orchgate.runs.used_tools import Environ, Facts, ProgramFile, UsedTools
 
 LONGEST = 120  # characters of a name or a version
 WHOLE_BYTES = 16 * 1024 * 1024  # of a file that is hashed as a whole

@@ -6,17 +6,17 @@ import os
 
 from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING
+from orchgate.runs.used_tools import find
 from orchgate.tools import packages
 from orchgate.tools.installations import of_native
 from orchgate.tools.reading import PYTHON, by_digest, facts, text
-from orchgate.tools.used import find
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from orchgate.runs.used_tools import Facts, ProgramFile, UsedTools
     from orchgate.tools.packages import Origin
     from orchgate.tools.reading import Launch
-    from orchgate.tools.used import Facts, ProgramFile, UsedTools
 
     Look = Callable[[str, ProgramFile, UsedTools, Launch], Iterator[Facts]]
 

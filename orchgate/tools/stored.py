@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orchgate.runs.stages import Stage
-    from orchgate.tools.used import Facts, UsedTools
+    from orchgate.runs.used_tools import Facts, UsedTools
 
 MOST = 100  # tools of a record
 LONGEST_NAME = 120  # characters

@@ -4,7 +4,7 @@ A program of the work tree is part of the tree, and no tool; packages that are i
 are tools. Nothing here is an error: what is not known is not told. Each stage is looked at when it starts, because an
 earlier one may have installed what it runs.
 
-Every run loads this module, and nothing else of this room while its programs are files of which a digest is kept.
+Every run loads this module, and nothing of tools/ while its programs are files of which a digest is kept.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOST = 200  # tools of a stage, and of a run
 MOST_FOLDERS = 500  # of PATH, that are looked through
 KEPT = b"1"  # the form of what is kept
-# How the names of those begin of which something else than their digest may be known, see `programs`.
+# How the names of those begin of which something else than their digest may be known, see tools/.
 _TELLING = ("python", "pypy", "node", "go", "java", "jar", "cargo", "rust", "clippy")
 
 
@@ -88,7 +88,7 @@ class UsedTools:
     def known(self, argv: Sequence[str], cwd: str, environ: Environ) -> list[Facts] | None:
         """The tool that a command of one word is, where nothing but its digest is to be known, and that is.
 
-        None where `programs` has to look. No errors.
+        None where tools/ has to look. No errors.
         """
         if len(argv) != 1 or self.asked:
             return None
@@ -106,7 +106,7 @@ class UsedTools:
         return [self.files[name, file]]
 
     def kept(self, key: str) -> str:
-        """What was kept under a key in the cache, see `kept.keep`; "" for nothing."""
+        """What was kept under a key in the cache, see tools/kept.py; "" for nothing."""
         if self._kept is None:
             self._kept = {}
             with suppress(ValueError):
