@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -466,3 +467,18 @@ def test_an_open_item_beside_the_checklist_keeps_a_task_open(repo: Repo, capsys:
 
     assert main(["tasks", "close", "001-demo"]) == 1
     assert [one["rule"] for one in shown(capsys, "check", "001-demo")["tasks"][0]["owes"]][-1:] == ["EVD016"]
+
+
+@pytest.mark.slow
+def test_whoever_cancels_a_command_cancels_those_behind_it(task: Repo) -> None:
+    stop = "while kill -INT $PPID; do sleep 1; done"
+    task.stage(CHECKLIST, f"# Tasks\n\n- [ ] Stopped — accept: `{stop}`\n- [ ] Next — accept: `test -f src/m.py`\n")
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "orchgate", "tasks", "check", TASK], cwd=task.root, capture_output=True, check=False
+    )
+
+    assert ended.returncode == 130
+    assert [(one["status"], one["accepts"]["item"]) for one in runs_of(task)] == [("cancelled", "Stopped")]
+    assert b"was cancelled" in ended.stdout
+    assert b"`test -f src/m.py` was never run" in ended.stdout
