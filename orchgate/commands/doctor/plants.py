@@ -34,7 +34,6 @@ ELSEWHERE = {
     "DIF003": "no change of text alone cannot be measured",
     "EVD011": "a table of runs is judged by the runs that it names",
     "EVD014": "asked for where [signatures] is set, by keys that are not to be had here",
-    "EVD016": "asked of items that name a command with accept:",
     **dict.fromkeys(
         ("PRF001", "PRF002", "PRF004", "PRF005", "PRF006", "PRF007"),
         "measured at a push; `orchgate try` shows one refused",
@@ -289,6 +288,10 @@ PLANTS: Mapping[str, Plant] = {
     "EVD009": Plant("evidence that is pinned nowhere", _unpinned),
     "EVD010": Plant("a finished packet without the runs it owes", _required_run),
     "EVD012": Plant("a run of another tree", _of_another_tree),
+    "EVD016": Plant(
+        "a ticked item whose command never ran",
+        lambda at: at.with_line("checklist", "- [x] Import works — accept: `pytest -q`"),
+    ),
     "MAN001": Plant("a manifest that is no JSON", lambda at: _cited(at, "{")),
     "MAN002": Plant("a manifest without its keys", lambda at: _cited(at, _manifest(commands="none"))),
     "MAN003": Plant(
