@@ -294,7 +294,7 @@ def test_whatever_a_bundle_holds_it_is_an_answer(line: bytes, data: bytes, at: i
     bent = blob[:at] + more + blob[at + len(more) :]
     for one in (data, _envelope(line, signatures=[{"sig": base64.b64encode(bent).decode() or "eA=="}])):
         found = list(envelope.parse(one))
-        for content in (one[1].signatures for one in found if not isinstance(one, envelope.Damaged)):
+        for content in (one[1].signatures for one in found if not isinstance(one, envelope.DamagedLine)):
             with contextlib.suppress(ValueError):
                 assert ssh.blob_of(content[0]).fingerprint.startswith("SHA256:")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _BOX = re.compile(r"([ \t>]*(?:[-*+]|\d{1,9}[.)])[ \t]+)\[ \](?=[ \t]|$)")
 
 
-class Edit(NamedTuple):
+class TickedDocument(NamedTuple):
     """A document with the proven items ticked: its text, and the lines that changed, from 1."""
 
     path: str
@@ -24,7 +24,7 @@ class Edit(NamedTuple):
     lines: tuple[tuple[int, str], ...]
 
 
-def with_proofs(document: Document, raw: bytes, proofs: Sequence[Proof]) -> Edit | None:
+def with_proofs(document: Document, raw: bytes, proofs: Sequence[Proof]) -> TickedDocument | None:
     """A document in which all of the proofs are cited, and the boxes of items with nothing else to prove are ticked.
 
     None where nothing changes. `proofs` are those of the document that are proven, and those that are not: an item may
@@ -43,7 +43,7 @@ def with_proofs(document: Document, raw: bytes, proofs: Sequence[Proof]) -> Edit
             number = document.position(proof.item.offset)[0] - 1
             lines[number] = _BOX.sub(r"\1[x]", lines[number], count=1)
     changed = tuple((at, line.rstrip("\r")) for at, line in enumerate(lines, 1) if line != before[at - 1])
-    return Edit(document.path, "\n".join(lines), changed) if changed else None
+    return TickedDocument(document.path, "\n".join(lines), changed) if changed else None
 
 
 def _check_lines(document: Document, lines: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import os
 
 from orchgate.attest import envelope, ssh, statement
-from orchgate.attest.envelope import Damaged
+from orchgate.attest.envelope import DamagedLine
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.git import worktree
 from orchgate.git.snapshot import WorkTree
@@ -48,7 +48,7 @@ def run_of(path: str) -> tuple[str, str] | None:
     return task, run_id
 
 
-class RecordedRun(NamedTuple):
+class SignableRun(NamedTuple):
     """A run that can be signed: where its manifest is, and the statement about it."""
 
     path: str
@@ -63,7 +63,7 @@ class RecordedRun(NamedTuple):
         return path_of(self.place)
 
 
-def recorded(root: str, path: str, roots: tuple[str, ...], limit: int) -> RecordedRun:
+def recorded(root: str, path: str, roots: tuple[str, ...], limit: int) -> SignableRun:
     """The run of a manifest. Raises OrchgateError for one that nobody may sign; its message continues "the run …"."""
     place = locate.place_of(path, roots)
     if place is None:
@@ -86,7 +86,7 @@ def recorded(root: str, path: str, roots: tuple[str, ...], limit: int) -> Record
     signed = data if locate.is_derived(document) else None
     subject = statement.subject_of(run, content, signed)
     payload = statement.render(path, content, signed, document)
-    return RecordedRun(path, place, subject, run.pipeline_id, statement.result_of(run), payload)
+    return SignableRun(path, place, subject, run.pipeline_id, statement.result_of(run), payload)
 
 
 def read(root: str, path: str) -> bytes:
@@ -108,7 +108,7 @@ def on_disk(root: str) -> Iterator[str]:
         yield from (os.path.relpath(os.path.join(folder, name), root) for name in sorted(names))
 
 
-def is_signed_by(run: RecordedRun, data: bytes, key: str, checker: Checker) -> bool:
+def is_signed_by(run: SignableRun, data: bytes, key: str, checker: Checker) -> bool:
     """Whether a bundle has a signature of a run by the key of that fingerprint."""
     for payload, blob, subject in _signatures(data):
         if blob.fingerprint == key and subject == run.subject and checker.holds(blob, envelope.encoded(payload)):
@@ -116,7 +116,7 @@ def is_signed_by(run: RecordedRun, data: bytes, key: str, checker: Checker) -> b
     return False
 
 
-def add(root: str, run: RecordedRun, blob: bytes) -> bool:
+def add(root: str, run: SignableRun, blob: bytes) -> bool:
     """Adds a signature to those of a run; older ones by the same key, of what the run was before, go.
 
     Says whether that changed anything. Raises Busy, NoLocks, WriteError, OrchgateError.
@@ -139,7 +139,7 @@ def add(root: str, run: RecordedRun, blob: bytes) -> bool:
     return True
 
 
-def _is_stale(line: bytes, run: RecordedRun, key: str) -> bool:
+def _is_stale(line: bytes, run: SignableRun, key: str) -> bool:
     """Whether a line is a signature by a key of another state of the run."""
     found = [(blob.fingerprint, subject == run.subject) for _, blob, subject in _signatures(line)]
     return bool(found) and all(one == (key, False) for one in found)
@@ -148,7 +148,7 @@ def _is_stale(line: bytes, run: RecordedRun, key: str) -> bool:
 def _signatures(data: bytes) -> Iterator[tuple[bytes, Blob, Subject]]:
     """Payload, signature and what it is about, of all that can be read; nobody has verified them."""
     for found in envelope.parse(data):
-        if isinstance(found, Damaged):
+        if isinstance(found, DamagedLine):
             continue
         content = found[1]
         with contextlib.suppress(ValueError):

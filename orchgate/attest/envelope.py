@@ -31,7 +31,7 @@ class Envelope(NamedTuple):
     text: bytes
 
 
-class Damaged(NamedTuple):
+class DamagedLine(NamedTuple):
     """A line of a bundle that is no envelope; `line` is 0 for the whole bundle."""
 
     line: int
@@ -67,10 +67,10 @@ def lines(data: bytes) -> list[tuple[int, bytes]]:
     return [(number, line) for number, line in numbered if line]
 
 
-def parse(data: bytes) -> Iterator[tuple[int, Envelope] | Damaged]:
+def parse(data: bytes) -> Iterator[tuple[int, Envelope] | DamagedLine]:
     """The envelopes of a bundle with their lines, each different one once, and what is damaged."""
     if len(data) > MAX_BYTES:
-        yield Damaged(0, f"is larger than {MAX_BYTES} bytes")
+        yield DamagedLine(0, f"is larger than {MAX_BYTES} bytes")
         return
     seen: set[bytes] = set()
     left = MOST
@@ -82,13 +82,13 @@ def parse(data: bytes) -> Iterator[tuple[int, Envelope] | Damaged]:
             envelope = _envelope(line)
         except ValueError as error:
             left -= 1
-            yield Damaged(number, str(error))
+            yield DamagedLine(number, str(error))
         else:
             left -= len(envelope.signatures)
             if left >= 0:
                 yield number, envelope
         if left < 0:
-            yield Damaged(0, f"holds more than {MOST} signatures")
+            yield DamagedLine(0, f"holds more than {MOST} signatures")
             return
 
 

@@ -11,8 +11,8 @@ import time
 from datetime import UTC
 
 from orchgate.attest import envelope, ssh, statement
-from orchgate.attest.envelope import Damaged
-from orchgate.attest.ssh import NAMESPACE, Answer, Checker
+from orchgate.attest.envelope import DamagedLine
+from orchgate.attest.ssh import NAMESPACE, Checker, SignerMatch
 from orchgate.lib.text import clip
 from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
 
@@ -113,7 +113,7 @@ class Verifier:
 
     def _all(self, data: bytes, subject: Subject, at: Moment, known: Collection[bytes]) -> Iterator[Signature]:
         for found in envelope.parse(data):
-            if isinstance(found, Damaged):
+            if isinstance(found, DamagedLine):
                 yield Signature(SignatureState.MALFORMED, why=found.why, line=found.line)
                 continue
             line, content = found
@@ -143,7 +143,7 @@ class Verifier:
         if not self._checker.holds(blob, message):
             return Signature(SignatureState.BAD, (), blob.fingerprint, "does not match what it is said to sign")
         if answers and _is_out_of_date(blob, moment):
-            answers.append(Answer(expired=True))
+            answers.append(SignerMatch(expired=True))
         state, why = _refused(answers, moment)
         return Signature(state, (), blob.fingerprint, why)
 
@@ -161,7 +161,7 @@ def _is_out_of_date(blob: Blob, moment: datetime | None) -> bool:
     return certificate is not None and not certificate.valid_after <= seconds < certificate.valid_before
 
 
-def _refused(answers: list[Answer], moment: datetime | None) -> tuple[SignatureState, str]:
+def _refused(answers: list[SignerMatch], moment: datetime | None) -> tuple[SignatureState, str]:
     """Why no signer's line lets a signature hold that is one of its key."""
     if any(one.revoked for one in answers):
         return SignatureState.REVOKED, "is of a key that was revoked"

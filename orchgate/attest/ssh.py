@@ -151,7 +151,7 @@ def unarmored(data: bytes) -> bytes:
         raise ValueError("is not base64") from None
 
 
-class Answer(NamedTuple):
+class SignerMatch(NamedTuple):
     """What a signer's line says about a signature: the names it gives the key, and why it does not where it does not.
 
     `expired` and `elsewhere` (for other namespaces): what ssh-keygen says where no name holds.
@@ -201,7 +201,7 @@ class Checker:
         signature = self._written("signature", armored(blob.data))
         return self._call("check-novalidate", "-n", namespace, "-s", signature, given=message).code == 0
 
-    def answer(self, blob: Blob, message: bytes, signer: bytes, at: str) -> Answer:
+    def answer(self, blob: Blob, message: bytes, signer: bytes, at: str) -> SignerMatch:
         """What one line of a list of signers makes of a signature that `holds`. `at`: "", or as `_time` writes it.
 
         Raises CannotVerify.
@@ -214,14 +214,14 @@ class Checker:
         # A line's names are the same at all times; whether they hold at this one is asked below, each time.
         found = self._names.get((signer, blob.key)) or self._call("find-principals", *asked, *where)
         if found.code != 0:
-            return Answer(expired=bool(_EXPIRED.search(found.stderr)))
+            return SignerMatch(expired=bool(_EXPIRED.search(found.stderr)))
         self._names[signer, blob.key] = found
         # What begins with "!" excludes names from a pattern, and is nobody's.
         names = [name for name in os.fsdecode(found.stdout).split("\n") if name and not name.startswith("!")]
         verified = ("verify", *asked, "-n", NAMESPACE, *where)
         return self._verified(names, verified, message)
 
-    def _verified(self, names: Iterable[str], verb: tuple[str, ...], message: bytes) -> Answer:
+    def _verified(self, names: Iterable[str], verb: tuple[str, ...], message: bytes) -> SignerMatch:
         held, said, revoked = [], b"", False
         for name in names:
             lists = [f"-r{path}" for path in self._lists] or ["-r/dev/null"]
@@ -232,8 +232,10 @@ class Checker:
             said += b"".join(one.stderr for one in done)
             revoked |= bool(self._lists) and self._call(*verb, "-I", name, given=message).code == 0
         if held:
-            return Answer(tuple(held))
-        return Answer(expired=bool(_EXPIRED.search(said)), elsewhere=bool(_NAMESPACE.search(said)), revoked=revoked)
+            return SignerMatch(tuple(held))
+        return SignerMatch(
+            expired=bool(_EXPIRED.search(said)), elsewhere=bool(_NAMESPACE.search(said)), revoked=revoked
+        )
 
     def check_lists(self) -> None:
         """Raises CannotVerify for a list of revoked keys that cannot be read: then no key is known not to be on it."""

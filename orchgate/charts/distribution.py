@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import zip_longest
 
 from orchgate.charts.numbers import NONE, amount, change, finite, known, scale_of, ticks
-from orchgate.charts.shapes import Table
+from orchgate.charts.shapes import ChartTable
 from orchgate.charts.svg import Frame, below, dots, framed, line, lines, stretched, text, with_rest
 from orchgate.lib.text import clip, counted, median
 from orchgate.lib.typed import TYPE_CHECKING
@@ -30,11 +30,11 @@ def svg(chart: Distribution) -> str:
     return framed(frame, _description(chart), _body(chart))
 
 
-def table(chart: Distribution) -> Table:
+def table(chart: Distribution) -> ChartTable:
     """What it shows."""
     sides = (tuple(amount(chart.unit, value) for value in side) for side in (chart.base, chart.head))
     rows = tuple((str(nth), *pair) for nth, pair in enumerate(zip_longest(*sides, fillvalue=NONE), 1))
-    return Table(("sample", *chart.names), rows, ("",) * len(rows))
+    return ChartTable(("sample", *chart.names), rows, ("",) * len(rows))
 
 
 def _sides(chart: Distribution) -> Iterator[tuple[str, list[float]]]:

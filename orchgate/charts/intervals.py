@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchgate.charts.numbers import AxisScale, change, finite, known, ticks
-from orchgate.charts.shapes import Table, Unit
+from orchgate.charts.shapes import ChartTable, Unit
 from orchgate.charts.svg import Frame, below, framed, line, lines, linked, point, rectangle, stretched, text, with_rest
 from orchgate.lib.text import clip, counted, median
 from orchgate.lib.typed import TYPE_CHECKING
@@ -30,14 +30,14 @@ def svg(chart: Intervals) -> str:
     return framed(frame, _description(chart), _body(chart))
 
 
-def table(chart: Intervals) -> Table:
+def table(chart: Intervals) -> ChartTable:
     """What it shows."""
     rows = (
         (one.name, one.before, one.after, *map(change, (one.change, one.low, one.high, one.limit)), one.outcome)
         for one in chart.rows
     )
     header = ("metric", "before", "after", "change", "from", "to", "limit", "outcome")
-    return Table(header, tuple(rows), tuple(one.link for one in chart.rows))
+    return ChartTable(header, tuple(rows), tuple(one.link for one in chart.rows))
 
 
 def _description(chart: Intervals) -> str:

@@ -47,7 +47,7 @@ class Tone(Enum):
     NEUTRAL = "neutral"
 
 
-class Table(NamedTuple):
+class ChartTable(NamedTuple):
     """What a chart shows, for those who cannot see it. `links` are addresses, one a row; "" leads nowhere."""
 
     header: tuple[str, ...]

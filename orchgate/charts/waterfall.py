@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchgate.charts.numbers import AxisScale, amount, finite, known, ticks
-from orchgate.charts.shapes import State, Table, Unit
+from orchgate.charts.shapes import ChartTable, State, Unit
 from orchgate.charts.svg import Frame, below, escape, framed, line, linked, number, point, rectangle, text
 from orchgate.lib.text import clip, counted, short_seconds
 from orchgate.lib.typed import TYPE_CHECKING
@@ -28,14 +28,14 @@ def svg(chart: Waterfall) -> str:
     return framed(frame, _description(chart), _body(chart))
 
 
-def table(chart: Waterfall) -> Table:
+def table(chart: Waterfall) -> ChartTable:
     """What it shows."""
     rows = (
         (one.name, one.state.value, _seconds(waited(one)), _seconds(worked(one)), str(len(one.spans)), one.note)
         for one in chart.stages
     )
     header = ("stage", "state", "waited", "took", "attempts", "note")
-    return Table(header, tuple(rows), tuple(one.link for one in chart.stages))
+    return ChartTable(header, tuple(rows), tuple(one.link for one in chart.stages))
 
 
 def waited(stage: StageBar) -> float | None:

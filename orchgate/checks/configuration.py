@@ -8,7 +8,7 @@ from orchgate.config.entries import SHIPPED
 from orchgate.config.faults import ConfigFault, as_toml, dotted
 from orchgate.config.kinds import nearest
 from orchgate.config.load import EXTENDS
-from orchgate.config.source import FILE, PYPROJECT, Places
+from orchgate.config.source import FILE, PYPROJECT, KeyPositions
 from orchgate.gate.suppressions import KNOWN, every_rule, faults_of
 from orchgate.lib.text import clip, counted, is_like
 from orchgate.lib.typed import TYPE_CHECKING
@@ -290,7 +290,7 @@ def _unknown(ctx: Context, found: tuple[Loosening, ...], unread: bool) -> Iterat
 def _location(ctx: Context, at: At) -> Location:
     """Where the proposed configuration sets a key."""
     source = ctx.proposed.source
-    file, line, column = Places(source).whole(at) if source.text else ("", 0, 0)
+    file, line, column = KeyPositions(source).whole(at) if source.text else ("", 0, 0)
     if not line:  # the key went back to its default, perhaps with the file
         touched = {name for change in ctx.scope.changes for name in (change.path, change.old_path)}
         return Location(source.file or (FILE if FILE in touched else PYPROJECT))
@@ -302,7 +302,7 @@ def _old_names(ctx: Context) -> tuple[Finding, ...]:
     source, renamed = ctx.proposed.source, ctx.proposed.renamed
     if not renamed:
         return ()
-    places = Places(source)
+    places = KeyPositions(source)
     found = ((places.whole(old, key=True), old, new) for old, new in renamed)
     return tuple(
         Finding(
@@ -322,7 +322,7 @@ def _in_vain(ctx: Context) -> tuple[Finding, ...]:
         return ()
     source = ctx.proposed.source
     faults = (*_missing_folders(ctx), *_missing_pipelines(ctx), *(_missing_branch(ctx) if touched else ()))
-    places = Places(source)
+    places = KeyPositions(source)
     return tuple(
         Finding("CFG004", Location(*places.whole(one.at)), f"{dotted(one.at)}: {one.message}", one.hint)
         for one in faults

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchgate.markdown.document import Document
     from orchgate.model import Change
     from orchgate.packets.layout import Packet
-    from orchgate.packets.naming import Known
+    from orchgate.packets.naming import OtherPackets
 
 LISTED = 8  # approvals that one message names
 
@@ -168,7 +168,7 @@ def _is_known(ctx: Context, packet: Packet, changed: frozenset[str]) -> bool:
 
 def _cases(
     ctx: Context, packets: Sequence[Packet], by_path: dict[str, Document], changed: frozenset[str]
-) -> Iterator[tuple[_Case, Known]]:
+) -> Iterator[tuple[_Case, OtherPackets]]:
     """Packets with what is asked about all the others, each to be judged before the next one is taken."""
     if ctx.parts is None:
         for packet in packets:
@@ -223,7 +223,7 @@ def _archived(document: Document, markers: tuple[str, ...]) -> bool:
 
 
 def _packet_findings(
-    ctx: Context, known: Known, selection: Selection, case: _Case, edited: frozenset[str]
+    ctx: Context, known: OtherPackets, selection: Selection, case: _Case, edited: frozenset[str]
 ) -> Iterator[Finding]:
     if case.stated and ctx.packets.is_inactive(case.stated) and case.packet.name not in selection.lost:
         return

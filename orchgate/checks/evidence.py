@@ -38,7 +38,7 @@ BEHIND = (":", "*", "_")  # accept: and **Accept**:, by which an item names a co
 CLAIMS = ("/cli/", "[x]", "[X]")  # one of these is in a document that rests on a run
 
 
-class View(NamedTuple):
+class DocumentView(NamedTuple):
     """What a document is judged by: `document` parses another one."""
 
     snapshot: Snapshot
@@ -49,7 +49,7 @@ class View(NamedTuple):
 
 
 class DocumentJudge(NamedTuple):
-    view: View
+    view: DocumentView
     artifacts: Artifacts
     references: References
     support: Support
@@ -105,9 +105,11 @@ class EvidenceSources:
         self.reader = TargetReader(self.artifacts.roots)
         self.judges: list[DocumentJudge] = []
         self.counted: list[tuple[int, ...]] = []  # links and unjudged ones of documents that need no judging
-        self.judge = self._judge(View(ctx.snapshot, self.packets, self.runs, ctx.documents.one, self.comparison))
+        self.judge = self._judge(
+            DocumentView(ctx.snapshot, self.packets, self.runs, ctx.documents.one, self.comparison)
+        )
 
-    def _judge(self, view: View) -> DocumentJudge:
+    def _judge(self, view: DocumentView) -> DocumentJudge:
         artifacts = self.artifacts
         references = References(
             view.snapshot, artifacts, view.packets, self._ctx.config.evidence.link_roots, self.reader
@@ -137,7 +139,7 @@ class EvidenceSources:
             noted.content(LOCK)
             packets, runs = noted.owners(self.packets), noted.runs(self.runs)
             pins = noted.pins(self.comparison) if self.comparison else None
-            judge = self._judge(View(noted.tree, packets, runs, noted.document, pins))
+            judge = self._judge(DocumentView(noted.tree, packets, runs, noted.document, pins))
             for document in part:
                 links, unjudged = judge.numbers
                 yield from judge.findings(document)
@@ -155,7 +157,7 @@ class EvidenceSources:
         claiming = any(mark in document.text for mark in CLAIMS for document in touched)
         return touched, list(_as_they_were(ctx)) if claiming else []
 
-    def _kept(self, view: View) -> LockChecks | None:
+    def _kept(self, view: DocumentView) -> LockChecks | None:
         """Findings about pins; None where neither this tree nor the one before has a lock."""
         if view.pins is None:
             return None

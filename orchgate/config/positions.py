@@ -148,16 +148,16 @@ def _inline(text: str, start: int) -> TomlValue:
     return TomlValue(start, at + 1, tuple(pairs))
 
 
-class Span(NamedTuple):
+class KeySpan(NamedTuple):
     """Where the last part of a key starts, and where its value does; both the header where it is a table's."""
 
     key: int
     value: int
 
 
-def spans(text: str) -> dict[At, Span]:
+def spans(text: str) -> dict[At, KeySpan]:
     """Where everything stands, by path from the top; empty for a text that cannot be followed."""
-    found: dict[At, Span] = {}
+    found: dict[At, KeySpan] = {}
     counts: dict[At, int] = {}
     table: At = ()
     try:
@@ -171,34 +171,34 @@ def spans(text: str) -> dict[At, Span]:
     return found
 
 
-def _table(header: Header, counts: dict[At, int], found: dict[At, Span]) -> At:
+def _table(header: Header, counts: dict[At, int], found: dict[At, KeySpan]) -> At:
     """The path of a header's table; arrays of tables are counted on the way."""
     path: At = ()
     for number, name in enumerate(header.keys, 1):
         path = (*path, name.text)
-        found.setdefault(path, Span(name.start, header.start))
+        found.setdefault(path, KeySpan(name.start, header.start))
         if number == len(header.keys) and header.array:
             counts[path] = counts.get(path, -1) + 1
         if path in counts:
             path = (*path, counts[path])
-            found.setdefault(path, Span(name.start, header.start))
+            found.setdefault(path, KeySpan(name.start, header.start))
     return path
 
 
-def _add(pair: KeyValue, table: At, found: dict[At, Span]) -> None:
+def _add(pair: KeyValue, table: At, found: dict[At, KeySpan]) -> None:
     path = table
     for name in pair.keys:
         path = (*path, name.text)
-        found.setdefault(path, Span(name.start, name.start))
-    found[path] = Span(pair.keys[-1].start, pair.value.start)
+        found.setdefault(path, KeySpan(name.start, name.start))
+    found[path] = KeySpan(pair.keys[-1].start, pair.value.start)
     _add_inner(pair.value, path, found)
 
 
-def _add_inner(value: TomlValue, path: At, found: dict[At, Span]) -> None:
+def _add_inner(value: TomlValue, path: At, found: dict[At, KeySpan]) -> None:
     for pair in value.pairs:
         _add(pair, path, found)
     for index, item in enumerate(value.items):
-        found[(*path, index)] = Span(item.start, item.start)
+        found[(*path, index)] = KeySpan(item.start, item.start)
         _add_inner(item, (*path, index), found)
 
 

@@ -246,14 +246,14 @@ def parsed(path: str, content: bytes, is_link: Callable[[], bool] = lambda: Fals
         raise ConfigError(f"{where}: not valid TOML: {_PLACE.sub('', str(error))}", hint, place=at) from error
 
 
-class Places:
+class KeyPositions:
     """Where something stands in a configuration: line and column, (0, 0) where nobody knows."""
 
     def __init__(self, source: Source) -> None:
         from orchgate.config.positions import spans
 
         self.source = source
-        self._shared = [Places(one) for _, one in reversed(source.shared)]
+        self._shared = [KeyPositions(one) for _, one in reversed(source.shared)]
         self._below = source.below
         self._spans = spans(source.text) if source.text else {}
         self._starts = [match.end() for match in re.finditer("\n", source.text)]
@@ -289,7 +289,7 @@ class Places:
         setter, own_at = (self, at) if at[:1] == ("extends",) else self._setter(at)
         return (setter.source.file, *setter.of(own_at, key=key))
 
-    def _setter(self, at: At) -> tuple[Places, At]:
+    def _setter(self, at: At) -> tuple[KeyPositions, At]:
         """The places of the file that sets something, and its path there."""
         if at[:1] in (("ignore",), ("may-loosen",)) and len(at) > 1:  # those of all files, one after the other
             return self._of_all(int(at[1]), at)
@@ -299,7 +299,7 @@ class Places:
                     return one, at
         return self, at
 
-    def _of_all(self, index: int, at: At) -> tuple[Places, At]:
+    def _of_all(self, index: int, at: At) -> tuple[KeyPositions, At]:
         for one in (self, *self._shared):
             source = one.source
             listed = (source.table if source.own is None else source.own).get(str(at[0]))
@@ -312,7 +312,7 @@ class Places:
 
 def error_of(source: Source, faults: Iterable[ConfigFault]) -> ConfigError:
     """One error that says all that is wrong, in the order of the file, each with its place."""
-    places = Places(source)
+    places = KeyPositions(source)
     found = []
     for number, fault in enumerate(faults):
         file, line, column = places.whole(fault.at, key=fault.of_key)

@@ -64,7 +64,7 @@ class TreeCriteria(NamedTuple):
     cut_off: str = ""
 
 
-class Difference(NamedTuple):
+class TreeDifference(NamedTuple):
     """Paths that differ, and those that only lay there untracked when the run was made."""
 
     paths: tuple[str, ...]
@@ -118,7 +118,7 @@ def why_other_tree(facts: RunFacts, judged: TreeCriteria) -> str:
     return _other_tree(nearest, judged.head) if nearest.paths else ""
 
 
-def _other_tree(found: Difference, side: CandidateTrees) -> str:
+def _other_tree(found: TreeDifference, side: CandidateTrees) -> str:
     differ = "differs" if len(found.paths) == 1 else "differ"
     return f"is a run of another tree than {side.name}: {_listed(found.paths)} {differ}"
 
@@ -179,13 +179,15 @@ def _compared(
         yield _finding(claim, message, "commit or ignore them if it needs them, and run it again", Severity.WARNING)
 
 
-def _difference(facts: RunFacts, ran: Tree, tree: Tree, inputs: tuple[str, ...], judged: TreeCriteria) -> Difference:
+def _difference(
+    facts: RunFacts, ran: Tree, tree: Tree, inputs: tuple[str, ...], judged: TreeCriteria
+) -> TreeDifference:
     """What counts and is not the same in both trees."""
     differing = sorted(path for path in ran.keys() | tree.keys() if ran.get(path) != tree.get(path))
     counting = [path for path in differing if matches(path, inputs or ("**",)) and not matches(path, judged.ignored)]
     loose = frozenset((facts.untracked or {}).keys()) - tree.keys()
     more = ("more files than its manifest names",) if facts.untracked is None else ()
-    return Difference(
+    return TreeDifference(
         tuple(path for path in counting if path not in loose),
         (*(path for path in counting if path in loose), *more),
     )

@@ -16,7 +16,7 @@ RECORD = "the record of the run"
 NAMELESS = "?"  # no format has a name without characters
 
 
-class Result(Enum):
+class CaseResult(Enum):
     PASSED = "passed"
     FAILED = "failed"
     SKIPPED = "skipped"
@@ -27,7 +27,7 @@ class Case(NamedTuple):
     """`kind` says in one word what it is that did not pass."""
 
     name: str
-    result: Result
+    result: CaseResult
     seconds: float = 0.0
     kind: str = ""
     message: str = ""
@@ -36,27 +36,27 @@ class Case(NamedTuple):
 
 def cases(item: RunExport | UnreadRun) -> Iterator[Case]:
     if isinstance(item, UnreadRun):
-        yield Case(RECORD, Result.ERROR, kind="unreadable", message=item.message)
+        yield Case(RECORD, CaseResult.ERROR, kind="unreadable", message=item.message)
         return
     found = [_case(stage) for stage in item.run.stages]
-    found += [Case(RECORD, Result.ERROR, kind="record", message=fault) for fault in item.faults]
+    found += [Case(RECORD, CaseResult.ERROR, kind="record", message=fault) for fault in item.faults]
     yield from found
-    if item.run.status != "succeeded" and not any(one.result in (Result.FAILED, Result.ERROR) for one in found):
+    if item.run.status != "succeeded" and not any(one.result in (CaseResult.FAILED, CaseResult.ERROR) for one in found):
         why = item.run.status_detail or item.run.status
-        yield Case("the run", Result.ERROR, kind=item.run.status, message=why)
+        yield Case("the run", CaseResult.ERROR, kind=item.run.status, message=why)
 
 
 def _case(stage: StageRun) -> Case:
     said = "; ".join(filter(None, (stage.status_detail, stage.summary)))
     match stage.status:
         case "succeeded":
-            result, kind, said = Result.PASSED, "", ""
+            result, kind, said = CaseResult.PASSED, "", ""
         case "failed" if stage.allow_failure:
-            result, kind, said = Result.SKIPPED, "failed", "; ".join(filter(None, ("failed, which it may", said)))
+            result, kind, said = CaseResult.SKIPPED, "failed", "; ".join(filter(None, ("failed, which it may", said)))
         case "failed":
-            result, kind = Result.FAILED, "failed"
+            result, kind = CaseResult.FAILED, "failed"
         case "skipped":
-            result, kind = Result.SKIPPED, "skipped"
+            result, kind = CaseResult.SKIPPED, "skipped"
         case _:
-            result, kind = Result.ERROR, stage.status
+            result, kind = CaseResult.ERROR, stage.status
     return Case(stage.id or NAMELESS, result, seconds(stage), kind, said or (kind and stage.status), stage)

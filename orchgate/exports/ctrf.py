@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchgate.exports.cases import NAMELESS, Result, cases
+from orchgate.exports.cases import NAMELESS, CaseResult, cases
 from orchgate.exports.recorded import UnreadRun
 from orchgate.exports.spans import stage_facts
 from orchgate.exports.text import json_of, numbers
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 SPEC = "0.0.0"
 # An error is a test that failed here: "other" counts for nothing in many a reader.
-_STATUS = {Result.PASSED: "passed", Result.FAILED: "failed", Result.ERROR: "failed", Result.SKIPPED: "skipped"}
+_STATUS = {
+    CaseResult.PASSED: "passed",
+    CaseResult.FAILED: "failed",
+    CaseResult.ERROR: "failed",
+    CaseResult.SKIPPED: "skipped",
+}
 _ATTEMPTS = {"succeeded": "passed", "failed": "failed"}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from xml.sax.saxutils import escape as quoted
 from xml.sax.saxutils import quoteattr
 
-from orchgate.exports.cases import Result, cases
+from orchgate.exports.cases import CaseResult, cases
 from orchgate.exports.recorded import UnreadRun
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.outputs._escape import escape
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orchgate.exports.cases import Case
     from orchgate.exports.recorded import RunExport
 
-_ELEMENTS = {Result.FAILED: "failure", Result.ERROR: "error", Result.SKIPPED: "skipped"}
+_ELEMENTS = {CaseResult.FAILED: "failure", CaseResult.ERROR: "error", CaseResult.SKIPPED: "skipped"}
 _UNKNOWN = "1970-01-01T00:00:00"
 
 
@@ -35,7 +35,11 @@ def _suite(item: RunExport | UnreadRun, found: Sequence[Case], number: int) -> I
     run = None if isinstance(item, UnreadRun) else item.run
     name = run.pipeline_id if run else "unreadable"
     counts = {"tests": len(found)}
-    for result, kind in ((Result.FAILED, "failures"), (Result.ERROR, "errors"), (Result.SKIPPED, "skipped")):
+    for result, kind in (
+        (CaseResult.FAILED, "failures"),
+        (CaseResult.ERROR, "errors"),
+        (CaseResult.SKIPPED, "skipped"),
+    ):
         counts[kind] = sum(one.result is result for one in found)
     head = {"id": number, "name": name or "?", "package": (run.task_id if run else "") or "?", "hostname": "localhost"}
     head["timestamp"] = run.started_at.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0") if run else _UNKNOWN
@@ -51,10 +55,10 @@ def _suite(item: RunExport | UnreadRun, found: Sequence[Case], number: int) -> I
 
 def _case(one: Case, suite: str) -> str:
     head = f" <testcase{_attributes(name=one.name or '?', classname=suite or '?', time=_decimal(one.seconds))}"
-    if one.result is Result.PASSED:
+    if one.result is CaseResult.PASSED:
         return head + "/>"
     element = _ELEMENTS[one.result]
-    kind = {} if one.result is Result.SKIPPED else {"type": one.kind or "unknown"}
+    kind = {} if one.result is CaseResult.SKIPPED else {"type": one.kind or "unknown"}
     failed = "\n".join(map(escape, one.stage.failed_tests)) if one.stage else ""
     return f"{head}><{element}{_attributes(message=one.message, **kind)}>{quoted(failed)}</{element}></testcase>"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from orchgate import __version__
 from orchgate.exports.recorded import LATEST, UnreadRun
-from orchgate.exports.spans import Outcome, SpanKind
+from orchgate.exports.spans import SpanKind, SpanStatus
 from orchgate.exports.text import is_number, json_of
 from orchgate.lib.typed import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from orchgate.exports.spans import Facts, Span
 
 _INTERNAL, _SERVER = 1, 2
-_STATUS = {Outcome.SUCCEEDED: 1, Outcome.FAILED: 2, Outcome.OPEN: 0}
+_STATUS = {SpanStatus.SUCCEEDED: 1, SpanStatus.FAILED: 2, SpanStatus.OPEN: 0}
 _RESULTS = {"succeeded": "success", "failed": "failure", "cancelled": "cancellation", "skipped": "skip"}
 _SHARED = {  # by our name for it
     "command": "process.command_line",

@@ -40,7 +40,7 @@ _NUMBERS = {
 }
 
 
-class Outcome(Enum):
+class SpanStatus(Enum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     OPEN = "open"  # it says neither: skipped, failed where it may, or a wait
@@ -58,7 +58,7 @@ class Span(NamedTuple):
     parent_id: str | None
     start: int
     end: int
-    outcome: Outcome = Outcome.OPEN
+    outcome: SpanStatus = SpanStatus.OPEN
     detail: str = ""
     stage: int = 0
     facts: Mapping[str, Scalar] = {}
@@ -82,10 +82,10 @@ class Timings(NamedTuple):
     running: tuple[tuple[int, int], ...] = ()
 
 
-def settled(status: str, *, may_fail: bool = False) -> Outcome:
+def settled(status: str, *, may_fail: bool = False) -> SpanStatus:
     if status == "succeeded":
-        return Outcome.SUCCEEDED
-    return Outcome.FAILED if status in ("failed", "cancelled") and not may_fail else Outcome.OPEN
+        return SpanStatus.SUCCEEDED
+    return SpanStatus.FAILED if status in ("failed", "cancelled") and not may_fail else SpanStatus.OPEN
 
 
 def usage_facts(usage: Usage | None) -> Facts:
@@ -137,12 +137,12 @@ def run_facts(run: Run) -> Facts:
     return facts | {f"benchmarks.{name}": value for name, value in run.benchmarks.items()}
 
 
-class Bounds(NamedTuple):
+class TimeRange(NamedTuple):
     start: int
     end: int
 
 
-def run_span(run: Run, trace: RunTrace, bounds: Bounds, marks: Sequence[tuple[int, str]] = ()) -> Span:
+def run_span(run: Run, trace: RunTrace, bounds: TimeRange, marks: Sequence[tuple[int, str]] = ()) -> Span:
     return Span(
         SpanKind.RUN,
         run.pipeline_id,
@@ -156,7 +156,7 @@ def run_span(run: Run, trace: RunTrace, bounds: Bounds, marks: Sequence[tuple[in
     )
 
 
-def stage_span(stage: StageRun, trace: RunTrace, bounds: Bounds, needs: Sequence[int] = ()) -> Span:
+def stage_span(stage: StageRun, trace: RunTrace, bounds: TimeRange, needs: Sequence[int] = ()) -> Span:
     return Span(
         SpanKind.STAGE,
         stage.id,
@@ -171,7 +171,7 @@ def stage_span(stage: StageRun, trace: RunTrace, bounds: Bounds, needs: Sequence
     )
 
 
-def attempt_span(stage: StageRun, trace: RunTrace, number: int, bounds: Bounds, facts: Facts) -> Span:
+def attempt_span(stage: StageRun, trace: RunTrace, number: int, bounds: TimeRange, facts: Facts) -> Span:
     status = str(facts.get("status", ""))
     name = stage.id if len(stage.attempts) < 2 else f"{stage.id}, attempt {number}"
     return Span(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from orchgate.exports.spans import (
     MILLISECOND,
     SECOND,
-    Bounds,
     ChildSpan,
     Span,
     SpanKind,
+    TimeRange,
     Timings,
     attempt_span,
     event_facts,
@@ -98,7 +98,7 @@ class JournalTimes:
         spans = [*stages, *self._spans]
         if self._loop:
             spans = within_iterations(spans, self._trace)
-        whole = run_span(self._run, self._trace, Bounds(self._times[0], latest), self._marks)
+        whole = run_span(self._run, self._trace, TimeRange(self._times[0], latest), self._marks)
         return Timings((whole, *spans), tuple(self._children.values()), tuple(self._running))
 
     def _see(self, event: Event, position: int) -> None:
@@ -176,7 +176,7 @@ class JournalTimes:
     def _close(self, number: int, attempt: _Open, at: int, facts: Facts) -> None:
         del self._open[number]
         stage = self._run.stages[number - 1]
-        self._spans.append(attempt_span(stage, self._trace, attempt.number, Bounds(attempt.start, at), facts))
+        self._spans.append(attempt_span(stage, self._trace, attempt.number, TimeRange(attempt.start, at), facts))
         self._ended[number] = at
 
     def _settle(self, number: int, at: int) -> None:
@@ -209,7 +209,7 @@ class JournalTimes:
         self._sitting, self._full_until = at, -1
 
     def _stage(self, stage: StageRun) -> Span:
-        bounds = Bounds(self._begun[stage.number], self._ended[stage.number])
+        bounds = TimeRange(self._begun[stage.number], self._ended[stage.number])
         needs = self._needs[stage.number - 1] if self._needs else ()
         span = stage_span(stage, self._trace, bounds, [one for one in needs if one in self._begun])
         kept = self._kept.get(stage.number)
@@ -224,7 +224,7 @@ def _beside(run_id: str) -> str:
 def from_manifest(run: Run, trace: RunTrace) -> Timings:
     """What a manifest alone says: stages and attempts as far as their times are recorded, and no waits."""
     end = of_datetime(run.completed_at or run.last_sign_of_life)
-    bounds = Bounds(min(of_datetime(run.started_at), end), end)
+    bounds = TimeRange(min(of_datetime(run.started_at), end), end)
     marks = [(of_datetime(one.timestamp), "resumed") for one in run.resumptions if one.timestamp]
     spans, children = [run_span(run, trace, bounds, marks)], []
     for stage in run.stages:
@@ -240,10 +240,10 @@ def from_manifest(run: Run, trace: RunTrace) -> Timings:
     return Timings(tuple(spans), tuple(children))
 
 
-def _between(one: StageRun | Attempt, end: int) -> Bounds:
+def _between(one: StageRun | Attempt, end: int) -> TimeRange:
     assert one.started_at is not None
     start = of_datetime(one.started_at)
-    return Bounds(start, max(start, of_datetime(one.completed_at) if one.completed_at else end))
+    return TimeRange(start, max(start, of_datetime(one.completed_at) if one.completed_at else end))
 
 
 def _attempt(stage: StageRun, trace: RunTrace, attempt: Attempt, end: int) -> Span:

@@ -36,7 +36,7 @@ ONCE = frozenset(("EVD010", "EVD015"))
 class KeptParts:
     """The parts of one check: those that were kept and still hold, and what of them is used."""
 
-    def __init__(self, check: str, now: TreeState, kept: _Kept | None, asked: Asked) -> None:
+    def __init__(self, check: str, now: TreeState, kept: _KeptState | None, asked: Asked) -> None:
         """`asked` compares answers; its own are not those of the judgement."""
         self._check = check
         self._now = now
@@ -49,7 +49,7 @@ class KeptParts:
         if kept is not None:
             self._take_over(kept, asked)
 
-    def _take_over(self, kept: _Kept, asked: Asked) -> None:
+    def _take_over(self, kept: _KeptState, asked: Asked) -> None:
         changed = unlike(self._now, kept.state)
         if changed is None:
             return
@@ -116,7 +116,7 @@ class KeptParts:
         return content, {path: texts[path] for path in paths & rows.keys() if _is_own(rows[path])}
 
 
-class _Kept:
+class _KeptState:
     def __init__(self, content: bytes) -> None:
         """Raises ValueError and the like for what nobody here has written."""
         head, _, rest = content.partition(b"\n")
@@ -151,7 +151,7 @@ def of(outcomes: Outcomes, check: Check, now: TreeState) -> KeptParts:
     """What is kept of the parts of a check, of any tree."""
     content = outcomes.cache.read(KIND, check.id.encode() + b" " + outcomes.way)
     try:
-        kept = _Kept(content) if content is not None else None
+        kept = _KeptState(content) if content is not None else None
         return KeptParts(check.id, now, kept, outcomes.asked())
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return KeptParts(check.id, now, None, outcomes.asked())

@@ -36,7 +36,7 @@ LISTED = "\0listed "  # the paths and folders below a folder at the top; all of 
 NEVER = "\0never"  # what nobody can say of two trees
 
 
-class Judged(Protocol):
+class JudgedTree(Protocol):
     """What of a judgement's context is about its tree."""
 
     @property
@@ -51,7 +51,7 @@ class Judged(Protocol):
 class Noted:
     """What one part is judged by, and the names of what it asked about."""
 
-    def __init__(self, ctx: Judged, memo: dict[object, tuple[Any, frozenset[str]]]) -> None:
+    def __init__(self, ctx: JudgedTree, memo: dict[object, tuple[Any, frozenset[str]]]) -> None:
         self._ctx = ctx
         self._memo = memo
         self.names: set[str] = set()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any, TypeVar
 
-    from orchgate.gate.noted import Judged
+    from orchgate.gate.noted import JudgedTree
     from orchgate.model import Diagnostic
     from orchgate.packets.layout import Packet
 
@@ -39,7 +39,7 @@ class TreeState(NamedTuple):
     ids: frozenset[str]
 
 
-def state_of(ctx: Judged, other: Judged | None = None, known: TreeState | None = None) -> TreeState:
+def state_of(ctx: JudgedTree, other: JudgedTree | None = None, known: TreeState | None = None) -> TreeState:
     """`known` is the state of the `other` tree, whose packets may be the same. Raises OrchgateError."""
     packets = ctx.packets
     if other is not None and known is not None and packets.all is other.packets.all:
@@ -114,7 +114,7 @@ class Parts:
         (self.same if same else self.other).setdefault(check, set()).update(documents)
         return numbers
 
-    def each(self, check: str, ctx: Judged, things: Sequence[Thing]) -> Iterator[tuple[Sequence[Thing], Noted]]:
+    def each(self, check: str, ctx: JudgedTree, things: Sequence[Thing]) -> Iterator[tuple[Sequence[Thing], Noted]]:
         """Parts of what is judged, with what each is to be judged by before the next one is taken."""
         for at in range(0, len(things), SIZE):
             part, noted = things[at : at + SIZE], Noted(ctx, self._memo)

@@ -66,7 +66,7 @@ class Beside(NamedTuple):
         return self._replace(gone=self.gone.union(changed), more=self.more.difference(changed).union(more))
 
 
-class Paths:
+class ChosenPaths:
     """Chosen paths of a tree."""
 
     def __init__(self, found: Beside, anew: Callable[[], Beside]) -> None:
@@ -114,11 +114,11 @@ class KeptPaths(NamedTuple):
     choice: PathChoice
     list_tree: Callable[[str], Iterable[tuple[str, str]]]
 
-    def of(self, tree: str, changed: Mapping[str, str]) -> Paths:
+    def of(self, tree: str, changed: Mapping[str, str]) -> ChosenPaths:
         """Those of what differs from a tree by some modes, "" for what is gone. Raises GitError."""
         found = self._read(tree) or self._after(tree) or self._anew(tree)
         modes = {os.fsencode(path): mode for path, mode in changed.items()}
-        return Paths(found.differing(self.choice, modes), lambda: self._anew(tree).differing(self.choice, modes))
+        return ChosenPaths(found.differing(self.choice, modes), lambda: self._anew(tree).differing(self.choice, modes))
 
     def _anew(self, tree: str) -> Beside:
         chosen = (os.fsencode(path) for path, mode in self.list_tree(tree) if self.choice.chooses(path, mode))

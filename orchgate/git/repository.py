@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Self
 
-    from orchgate.git.paths import PathChoice, Paths
+    from orchgate.git.paths import ChosenPaths, PathChoice
     from orchgate.git.refs import Refs
     from orchgate.git.snapshot import Lfs
     from orchgate.git.trees import LookedUp, Trees
@@ -177,7 +177,7 @@ class Repository:
             entries, self.blobs, grep, self._lfs, choose=partial(self._chosen, entries), kept=self.cache
         )
 
-    def _chosen(self, entries: LookedUp, choice: PathChoice) -> Paths | None:
+    def _chosen(self, entries: LookedUp, choice: PathChoice) -> ChosenPaths | None:
         from orchgate.git.paths import KeptPaths
 
         found = self.blobs.resolve(entries.tree, 0) if self.cache is not None else None

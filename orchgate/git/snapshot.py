@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from orchgate.git.objects import Blobs
-    from orchgate.git.paths import PathChoice, Paths
+    from orchgate.git.paths import ChosenPaths, PathChoice
     from orchgate.lib.cache import Cache
 
     Derived = TypeVar("Derived")
@@ -60,7 +60,7 @@ class Snapshot(Protocol):
     def indirect(self) -> Collection[str]:
         """The symbolic links and submodules among the entries, in git's order: a path may lead elsewhere by them."""
 
-    def chosen(self, choice: PathChoice) -> Paths | None:
+    def chosen(self, choice: PathChoice) -> ChosenPaths | None:
         """The paths of a choice, where they are known without a look at every entry."""
 
     def blob(self, oid: str, limit: int) -> bytes | None:
@@ -119,7 +119,7 @@ class DerivedFacts:
     def cache(self) -> Cache | None:
         return None
 
-    def chosen(self, choice: PathChoice) -> Paths | None:  # noqa: ARG002 -- as the others that know more
+    def chosen(self, choice: PathChoice) -> ChosenPaths | None:  # noqa: ARG002 -- as the others that know more
         return None
 
     @cached_property

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, ItemsView, Iterator, KeysView, ValuesView
 
     from orchgate.git.objects import Blobs
-    from orchgate.git.paths import Paths
+    from orchgate.git.paths import ChosenPaths
     from orchgate.git.snapshot import Lfs
     from orchgate.lib.cache import Cache
 
@@ -325,7 +325,7 @@ class LookedUpSnapshot(GitSnapshot):
         grep: Callable[[tuple[str, ...]], frozenset[str]],
         lfs: Callable[[], Lfs],
         *,
-        choose: Callable[[PathChoice], Paths | None],
+        choose: Callable[[PathChoice], ChosenPaths | None],
         kept: Cache | None,
     ) -> None:
         super().__init__(lambda: entries, blobs, grep, "", lfs)
@@ -345,5 +345,5 @@ class LookedUpSnapshot(GitSnapshot):
         chosen = self.chosen(INDIRECT)
         return dict.fromkeys(chosen.all()) if chosen is not None else indirect_of(self.entries)
 
-    def chosen(self, choice: PathChoice) -> Paths | None:
+    def chosen(self, choice: PathChoice) -> ChosenPaths | None:
         return None if self.entries.listed else self._choose(choice)

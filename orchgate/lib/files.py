@@ -335,14 +335,14 @@ def sync_folder(path: str) -> None:
         os.close(descriptor)
 
 
-class Lines(NamedTuple):
+class FileLines(NamedTuple):
     """A file of lines as it was found. `torn` are fragments whose writers never finished them, with line numbers."""
 
     whole: tuple[tuple[int, bytes], ...]
     torn: tuple[tuple[int, bytes], ...]
 
 
-def split(data: bytes) -> Lines:
+def split(data: bytes) -> FileLines:
     """The finished lines of a file, numbered from 1, and the fragments. Empty lines are nobody's."""
     whole: list[tuple[int, bytes]] = []
     torn: list[tuple[int, bytes]] = []
@@ -354,7 +354,7 @@ def split(data: bytes) -> Lines:
             whole.append((number, line))
     if last:
         torn.append((len(lines) + 1, last))
-    return Lines(tuple(whole), tuple(torn))
+    return FileLines(tuple(whole), tuple(torn))
 
 
 def sha256_hex(content: bytes | str) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Any
 
-    from orchgate.git.paths import Paths
+    from orchgate.git.paths import ChosenPaths
     from orchgate.git.snapshot import Snapshot
     from orchgate.lib.cache import Cache
     from orchgate.lib.pages import Lines
@@ -111,7 +111,7 @@ class _Finding:
         self._asked: list[str] = []
         self._names: Names | None = {}
 
-    def found(self, layout: Layout, chosen: Paths, tasks: KeptTasks | None, state: bytes) -> Lines:
+    def found(self, layout: Layout, chosen: ChosenPaths, tasks: KeptTasks | None, state: bytes) -> Lines:
         items = tuple(tasks.all()) if tasks is not None else ()
         packets = find_packets(chosen.all(), layout, items, self._names_in)
         lines = [*map(_line, packets)]

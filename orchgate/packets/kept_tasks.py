@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchgate.git.snapshot import Snapshot
     from orchgate.lib.cache import Cache
     from orchgate.lib.pages import Lines
-    from orchgate.packets.task_places import Difference
+    from orchgate.packets.task_places import TaskListDifference
     from orchgate.packets.tasks import TaskList
 
 _LINES, _LIST, _LATEST = "tasks", "task-list", "latest-task-list"
@@ -237,7 +237,7 @@ def _derived(kept: Cache, path: str, tree: Snapshot, content: bytes, key: bytes)
         return None
 
 
-def _with(kept: Cache, known: KeptTasks, latest: bytes, found: Difference, key: bytes) -> KeptTasks | None:
+def _with(kept: Cache, known: KeptTasks, latest: bytes, found: TaskListDifference, key: bytes) -> KeptTasks | None:
     """The list that differs from a known one; None where two tasks have the same names. Raises Damaged."""
     listed, lines = known.listed, lines_of(kept, _LINES, known.listed.base)
     before, after = listed.order[: found.first], listed.order[found.last + 1 :]

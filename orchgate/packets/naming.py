@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orchgate.git.snapshot import Snapshot
     from orchgate.packets.layout import Packet
 
-    class Known(Protocol):
+    class OtherPackets(Protocol):
         """What is asked about the other packets of the tree."""
 
         @property
@@ -262,7 +262,7 @@ def _task_name(value: str) -> str:
 SPECS = frozenset({"tech-spec", "mini-spec"})
 
 
-def disagreements(packet: Packet, documents: Mapping[str, Document], known: Known) -> Iterator[Finding]:
+def disagreements(packet: Packet, documents: Mapping[str, Document], known: OtherPackets) -> Iterator[Finding]:
     """DOC005 for one packet and its parsed documents by kind."""
     yield from _alike(packet)
     for kind, document in documents.items():
@@ -287,7 +287,7 @@ def _alike(packet: Packet) -> Iterator[Finding]:
         yield Finding("DOC005", place, message, hint, Severity.WARNING, about=about, documents=packet.paths)
 
 
-def _heading(packet: Packet, kind: str, document: Document, known: Known) -> Iterator[Finding]:
+def _heading(packet: Packet, kind: str, document: Document, known: OtherPackets) -> Iterator[Finding]:
     first = document.headings[0] if document.headings else None
     if first is None or first.level != 1:
         return
@@ -302,7 +302,7 @@ def _heading(packet: Packet, kind: str, document: Document, known: Known) -> Ite
         yield Finding("DOC005", document.location(first.offset), message, f"write {own}")
 
 
-def _names(packet: Packet, document: Document, declared: Declaration, known: Known) -> Iterator[Finding]:
+def _names(packet: Packet, document: Document, declared: Declaration, known: OtherPackets) -> Iterator[Finding]:
     """A declared document that belongs to another packet; in front matter also one that does not exist."""
     loose = declared.what == "relates_to"
     weight = Severity.WARNING if loose else None
@@ -332,7 +332,7 @@ def _task(packet: Packet, document: Document, declared: Declaration) -> Iterator
         yield Finding("DOC005", document.location(declared.offset), message, f"write {packet.task}")
 
 
-def _entry(packet: Packet, known: Known) -> Iterator[Finding]:
+def _entry(packet: Packet, known: OtherPackets) -> Iterator[Finding]:
     """The paths of the packet's entry in the task list."""
     if packet.entry is None or not known.task_list:
         return

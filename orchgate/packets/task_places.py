@@ -15,7 +15,7 @@ _DEEPEST = 400  # levels of one task; deeper ones are left to who reads the whol
 _BLOCK = 1 << 14
 
 
-class Difference(NamedTuple):
+class TaskListDifference(NamedTuple):
     """Tasks `first` to `last` of the earlier list, which are `before`, are `after` in the later one, at `places`."""
 
     first: int
@@ -31,7 +31,7 @@ class Difference(NamedTuple):
         return (task for task in tasks if old.get(task.names) != task.raw)
 
 
-def difference(places: Places, before: bytes, after: bytes) -> Difference | None:
+def difference(places: Places, before: bytes, after: bytes) -> TaskListDifference | None:
     """What is between the first and the last difference of two lists, of which the earlier one's places are known.
 
     The earlier one is a list: so is what has other tasks between its first and its last than it, and else its text.
@@ -53,7 +53,7 @@ def difference(places: Places, before: bytes, after: bytes) -> Difference | None
     moved = (
         _moved(one, first, last, [at + start for at in new], shift) for one, new in zip(places, spans, strict=True)
     )
-    return Difference(first, last, was, parsed, Places(*moved))
+    return TaskListDifference(first, last, was, parsed, Places(*moved))
 
 
 def _moved(places: array[int], first: int, last: int, new: list[int], shift: int) -> array[int]:

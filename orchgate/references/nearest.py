@@ -107,7 +107,7 @@ class Nearest:
         self._artifacts = artifacts
         self._known: dict[str, str] = {}
         self._held: dict[str, Collection[str]] = {}
-        self._listed: dict[str, _Names] = {}
+        self._listed: dict[str, _FolderNames] = {}
         self._cases: dict[str, _Spellings] = {}
         self._spellings: dict[str, _Spellings] = {}
 
@@ -182,11 +182,11 @@ class Nearest:
     def _is_folder(self, path: str) -> bool:
         return path in self._snapshot.folders or bool(self._artifacts.names(path))
 
-    def _names(self, folder: str) -> _Names:
+    def _names(self, folder: str) -> _FolderNames:
         if folder not in self._listed:
             # In git's order, which is nearly this one.
             names = dict.fromkeys([*self._names_in_tree(folder), *self._artifacts.names(folder)])
-            self._listed[folder] = _Names(*_both_ways(names))
+            self._listed[folder] = _FolderNames(*_both_ways(names))
         return self._listed[folder]
 
     def _names_in_tree(self, folder: str) -> Collection[str]:
@@ -236,7 +236,7 @@ class Nearest:
         return entries.paths() if isinstance(entries, LookedUp) else "\0".join([*entries, ""])
 
 
-class _Names(NamedTuple):
+class _FolderNames(NamedTuple):
     """What is in a folder: in order, and in the order of its ends and written backwards."""
 
     forwards: list[str]

@@ -17,7 +17,7 @@ from orchgate.lib import working_time
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.replay import comparison, standing, surroundings, tree
 from orchgate.replay.comparison import ReplayVerdict
-from orchgate.replay.recorded import Contradicted, RecordedRun, Unrepeatable
+from orchgate.replay.recorded import Contradicted, ReplayableRun, Unrepeatable
 from orchgate.runner import pipeline_run
 from orchgate.runner.session import RunSettings
 from orchgate.runs import ids, machine
@@ -54,7 +54,7 @@ class ReplayRequest(NamedTuple):
     times: int | None = None
 
 
-class Outcome(NamedTuple):
+class ReplayOutcome(NamedTuple):
     """What became of one run: the verdict, why where nothing was run, and what ran where something was."""
 
     verdict: ReplayVerdict
@@ -74,13 +74,13 @@ class _Scene(NamedTuple):
     notes: tuple[str, ...]
 
 
-def refused(error: OrchgateError, run: Run | None = None) -> Outcome:
+def refused(error: OrchgateError, run: Run | None = None) -> ReplayOutcome:
     """The outcome of a run that is not repeated, for a reason."""
     found = ReplayVerdict.CONTRADICTED if isinstance(error, Contradicted) else ReplayVerdict.UNREPEATABLE
-    return Outcome(found, error.message, error.hint, run)
+    return ReplayOutcome(found, error.message, error.hint, run)
 
 
-def replay(recorded: RecordedRun, asked: ReplayRequest) -> Outcome:
+def replay(recorded: ReplayableRun, asked: ReplayRequest) -> ReplayOutcome:
     """Repeats a run. Raises KeyboardInterrupt for a signal, once nothing of it is left."""
     try:
         with _scene(recorded, asked) as scene:
@@ -96,7 +96,7 @@ def tidy(asked: ReplayRequest) -> None:
             worktree_cache.discard(asked.repository, found)
 
 
-def _repetitions(recorded: RecordedRun, scene: _Scene, asked: ReplayRequest) -> Iterator[Run]:
+def _repetitions(recorded: ReplayableRun, scene: _Scene, asked: ReplayRequest) -> Iterator[Run]:
     deadline = None if asked.seconds is None else working_time.now() + asked.seconds
     for number in range(asked.times or MOST_TIMES):
         left = None if deadline is None else max(0.0, deadline - working_time.now())
@@ -120,7 +120,7 @@ def _once(scene: _Scene, seconds: float | None) -> Run:
     return run
 
 
-def _judged(recorded: RecordedRun, scene: _Scene, repeated: Sequence[Run]) -> Outcome:
+def _judged(recorded: ReplayableRun, scene: _Scene, repeated: Sequence[Run]) -> ReplayOutcome:
     found = comparison.combined(
         [standing.differences(recorded.run, one) for one in repeated],
         standing.is_same_place(recorded.run, repeated[0]),
@@ -130,7 +130,7 @@ def _judged(recorded: RecordedRun, scene: _Scene, repeated: Sequence[Run]) -> Ou
     cached = any(stage.cached for stage in recorded.run.stages)
     gross = comparison.gross(usage.wall_seconds if usage and not cached else None, times)
     notes = (*scene.notes, *((f"it {gross}: that alone decides nothing",) if gross else ()))
-    return Outcome(
+    return ReplayOutcome(
         comparison.verdict(found),
         run=recorded.run,
         repeated=tuple(repeated),
@@ -140,7 +140,7 @@ def _judged(recorded: RecordedRun, scene: _Scene, repeated: Sequence[Run]) -> Ou
 
 
 @contextlib.contextmanager
-def _scene(recorded: RecordedRun, asked: ReplayRequest) -> Iterator[_Scene]:
+def _scene(recorded: ReplayableRun, asked: ReplayRequest) -> Iterator[_Scene]:
     """The recorded tree, ready to run. Raises Unrepeatable, Contradicted, KeyboardInterrupt."""
     repository = asked.repository
     commit = tree.commit_at(repository, recorded.git)
@@ -166,7 +166,7 @@ def _setup_at(repository: Repository, commit: str) -> tuple[str, ...]:
         return ()
 
 
-def _ready(recorded: RecordedRun, asked: ReplayRequest, found: Checkout, commit: str) -> _Scene:
+def _ready(recorded: ReplayableRun, asked: ReplayRequest, found: Checkout, commit: str) -> _Scene:
     """What is to be run there, once the tree is the recorded one and set up."""
     at = state.around(found.root, worktree_cache.unbound(asked.repository))
     assert at is not None
@@ -209,7 +209,7 @@ def _ready(recorded: RecordedRun, asked: ReplayRequest, found: Checkout, commit:
 
 
 def _definition(
-    root: str, recorded: RecordedRun, home: str
+    root: str, recorded: ReplayableRun, home: str
 ) -> tuple[Mapping[str, Pipeline], Pipeline, tuple[str, ...]]:
     """The pipelines that the tree defines, the recorded one, and what sets a tree up. Raises Unrepeatable."""
     name = recorded.run.pipeline_id
@@ -276,7 +276,7 @@ def _prepare(
         raise Unrepeatable(f"performance.setup of its tree fails here: {failed.detail}{last}")
 
 
-def _link(recorded: RecordedRun, pipeline: Pipeline, environ: Mapping[str, str]) -> Mapping[str, object]:
+def _link(recorded: ReplayableRun, pipeline: Pipeline, environ: Mapping[str, str]) -> Mapping[str, object]:
     """What the journal of a repetition says of the run that it repeats."""
     found = surroundings.lacking(pipeline, environ)
     known: dict[str, object] = {"run_id": recorded.run.run_id, "manifest_sha256": recorded.sha256}

@@ -33,7 +33,7 @@ class Contradicted(OrchgateError):
     """What is known to be wrong with the record of a run without repeating it."""
 
 
-class RecordedRun(NamedTuple):
+class ReplayableRun(NamedTuple):
     """A run that can be repeated as far as its own record goes.
 
     `digest` is that of its pipeline's definition, `sha256` that of its manifest; `measured`: one stage at a time.
@@ -47,7 +47,7 @@ class RecordedRun(NamedTuple):
     runner: str
 
 
-def read(manifest: bytes, beside: bytes | None, path: str) -> RecordedRun:
+def read(manifest: bytes, beside: bytes | None, path: str) -> ReplayableRun:
     """The run of a manifest's bytes and its journal's. Raises Unrepeatable, Contradicted."""
     try:
         document = parse(manifest)
@@ -67,7 +67,7 @@ def read(manifest: bytes, beside: bytes | None, path: str) -> RecordedRun:
     pipeline = first["pipeline"]
     measured = bool(pipeline.get("measured"))
     runner = str(first.get("runner", ""))
-    return RecordedRun(run, git, str(pipeline.get("digest") or ""), sha256_hex(manifest), measured, runner)
+    return ReplayableRun(run, git, str(pipeline.get("digest") or ""), sha256_hex(manifest), measured, runner)
 
 
 def _first_event(document: Mapping[str, Any], beside: bytes | None) -> Mapping[str, Any]:

@@ -27,12 +27,12 @@ _LEFT = (_VENV, _PATH, _MODULES)  # variables that may lead into the developer's
 _ASSIGNED = lazy(r"\b([A-Za-z_][A-Za-z0-9_]*)(?:=| in\b)|\bread (?:-r )?([A-Za-z_][A-Za-z0-9_]*)")
 
 
-class Surroundings(NamedTuple):
+class ReplayEnvironment(NamedTuple):
     environ: dict[str, str]
     notes: tuple[str, ...]
 
 
-def of(environ: Mapping[str, str], home: str, root: str) -> Surroundings:
+def of(environ: Mapping[str, str], home: str, root: str) -> ReplayEnvironment:
     """The environment in the repeated tree at `root`, of the work tree at `home`, and what is to be known of it."""
     kept = {name: value for name, value in environment.unhooked(environ).items() if name not in _OF_SHELLS}
     home = os.path.realpath(home)
@@ -42,7 +42,7 @@ def of(environ: Mapping[str, str], home: str, root: str) -> Surroundings:
     kept[_PATH] = os.pathsep.join(_led(kept.get(_PATH, ""), home, root))
     if modules:
         kept[_MODULES] = os.pathsep.join(dict.fromkeys(modules))
-    return Surroundings(kept, tuple(_notes(kept, [name for name, _ in installed], home)))
+    return ReplayEnvironment(kept, tuple(_notes(kept, [name for name, _ in installed], home)))
 
 
 def _venvs(environ: Mapping[str, str]) -> Iterator[str]:

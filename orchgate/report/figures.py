@@ -225,12 +225,12 @@ def of_samples(one: Samples, subject: str, name: str, sides: tuple[str, str], no
     return _figure(Html(distribution.svg(chart)), distribution.table(chart), chart.title, above)
 
 
-def _figure(drawn: Html, behind: shapes.Table, caption: str, *above: Html) -> Html:
+def _figure(drawn: Html, behind: shapes.ChartTable, caption: str, *above: Html) -> Html:
     """A chart with its table, which is closed until somebody wants it."""
     return tag("figure", *above, drawn, _behind(behind, caption))
 
 
-def _behind(behind: shapes.Table, caption: str) -> Html:
+def _behind(behind: shapes.ChartTable, caption: str) -> Html:
     rows = [_row(cells, where) for cells, where in zip(behind.rows, behind.links, strict=True)]
     shown = table(caption, behind.header, rows)
     return tag("details", tag("summary", "As a table"), shown) if rows else joined(())

@@ -66,7 +66,7 @@ def _refuse_entity(name: str, *_: object) -> None:
     raise ResultsError(f"declares the XML entity {name[:40]!r}, which no test reporter does")
 
 
-class _Case:
+class _OpenCase:
     """A test case that we are in."""
 
     __slots__ = ("depth", "group", "name", "outcome", "retried")
@@ -85,7 +85,7 @@ class _Counting:
     def __init__(self) -> None:
         self.depth = 0
         self.tally = Tally()
-        self.case: _Case | None = None
+        self.case: _OpenCase | None = None
         self.suite: int | None = None  # depth of the outermost suite that has totals
         self.totals = {"tests": 0, "failures": 0, "errors": 0, "skipped": 0}
         self.by_pytest = False
@@ -99,13 +99,13 @@ class _Counting:
         if self.case is not None:
             self._within(self.case, name)
         elif name == "testcase":
-            self.case = _Case(self.depth, attributes)
+            self.case = _OpenCase(self.depth, attributes)
         elif name in _SUITES:
             self._suite(attributes)
         elif name in ("failure", "error"):  # of a suite: it could not be set up, or loaded
             self.tally.add(_OUTCOMES[name], "(outside of a test case)")
 
-    def _within(self, case: _Case, name: str) -> None:
+    def _within(self, case: _OpenCase, name: str) -> None:
         if self.depth != case.depth + 1:  # deeper ones do not decide how the test ended
             return
         if name in _OUTCOMES:
@@ -130,7 +130,7 @@ class _Counting:
             self.suite = None
         self.depth -= 1
 
-    def _count(self, case: _Case) -> None:
+    def _count(self, case: _OpenCase) -> None:
         if self.by_pytest:
             key = hash((case.group, case.name))
             before = self.attempts.get(key)
@@ -145,7 +145,7 @@ class _Counting:
         else:
             self.tally.add(case.outcome, joined_name(case.group, case.name), flaky=case.retried)
 
-    def _again(self, case: _Case, before: str, key: int) -> None:
+    def _again(self, case: _OpenCase, before: str, key: int) -> None:
         """Another attempt at a test, or its teardown: it is one test, of which the worst counts."""
         worst = max(before, case.outcome, key=_WORSE.index)
         if worst == "passed":

@@ -38,7 +38,7 @@ _MANAGERS = (
 _MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 
 
-class Tool(NamedTuple):
+class StepSuggestion(NamedTuple):
     """What a file at the top of a repository suggests, where it holds `word` (if any)."""
 
     marker: str
@@ -49,18 +49,18 @@ class Tool(NamedTuple):
 
 # In the order of preference; the first that fits a step wins.
 _TOOLS = (
-    Tool("noxfile.py", "test", "nox -s tests", "def tests("),
-    Tool("noxfile.py", "lint", "nox -s lint", "def lint("),
-    Tool("ruff.toml", "lint", "ruff check ."),
-    Tool("pyproject.toml", "lint", "ruff check .", "[tool.ruff"),
-    Tool("pytest.ini", "test", "pytest"),
-    Tool("pyproject.toml", "test", "pytest"),
-    Tool("go.mod", "build", "go build ./..."),
-    Tool("go.mod", "lint", "go vet ./..."),
-    Tool("go.mod", "test", "go test ./..."),
-    Tool("Cargo.toml", "build", "cargo build"),
-    Tool("Cargo.toml", "lint", "cargo clippy"),
-    Tool("Cargo.toml", "test", "cargo test"),
+    StepSuggestion("noxfile.py", "test", "nox -s tests", "def tests("),
+    StepSuggestion("noxfile.py", "lint", "nox -s lint", "def lint("),
+    StepSuggestion("ruff.toml", "lint", "ruff check ."),
+    StepSuggestion("pyproject.toml", "lint", "ruff check .", "[tool.ruff"),
+    StepSuggestion("pytest.ini", "test", "pytest"),
+    StepSuggestion("pyproject.toml", "test", "pytest"),
+    StepSuggestion("go.mod", "build", "go build ./..."),
+    StepSuggestion("go.mod", "lint", "go vet ./..."),
+    StepSuggestion("go.mod", "test", "go test ./..."),
+    StepSuggestion("Cargo.toml", "build", "cargo build"),
+    StepSuggestion("Cargo.toml", "lint", "cargo clippy"),
+    StepSuggestion("Cargo.toml", "test", "cargo test"),
 )
 
 

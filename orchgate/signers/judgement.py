@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _ADOPT = "land .orchgate/allowed_signers first, in a separate change"
 
 
-class Judged(Protocol):
+class JudgedChange(Protocol):
     """What is judged, and by what: a `Context` of the gate."""
 
     @property
@@ -59,7 +59,7 @@ class Judged(Protocol):
     def layout(self) -> Layout | None: ...
 
     @property
-    def documents(self) -> ParsedDocuments: ...
+    def documents(self) -> DocumentSource: ...
 
     @property
     def as_finished(self) -> bool: ...
@@ -70,7 +70,7 @@ class Judged(Protocol):
     def artifacts_with(self, lock: Lock) -> Artifacts: ...
 
 
-class ParsedDocuments(Protocol):
+class DocumentSource(Protocol):
     def one(self, path: str) -> Document: ...
 
 
@@ -90,7 +90,9 @@ class NoSigners(OrchgateError):
     """The base names nobody whose signature counts."""
 
 
-def unsigned(ctx: Judged, found: RunsOfChange, claims: Iterable[RunClaim], packets: Iterable[Packet]) -> Iterator[Said]:
+def unsigned(
+    ctx: JudgedChange, found: RunsOfChange, claims: Iterable[RunClaim], packets: Iterable[Packet]
+) -> Iterator[Said]:
     """What is said of new claims, of packets that are finished, and of older claims."""
     with ExitStack() as stack:
         judge = _Judge(ctx, found, stack)
@@ -100,7 +102,7 @@ def unsigned(ctx: Judged, found: RunsOfChange, claims: Iterable[RunClaim], packe
 
 
 class _Judge:
-    def __init__(self, ctx: Judged, found: RunsOfChange, stack: ExitStack) -> None:
+    def __init__(self, ctx: JudgedChange, found: RunsOfChange, stack: ExitStack) -> None:
         self._ctx = ctx
         self._found = found
         self._stack = stack

@@ -255,7 +255,7 @@ class _Migration(NamedTuple):
 
 def _migration(root: str) -> _Migration:
     from orchgate.config.load import build
-    from orchgate.config.source import Places, find
+    from orchgate.config.source import KeyPositions, find
     from orchgate.git.snapshot import WorkTree
 
     source = find(WorkTree(root))  # without what it extends: that is rewritten where it is shared
@@ -263,7 +263,7 @@ def _migration(root: str) -> _Migration:
         return _Migration(source, source.text, ())
     from orchgate.config.migrate import migrated
 
-    places = Places(source)
+    places = KeyPositions(source)
     listed = tuple((old, new, places.of(old, key=True)) for old, new in renamed)
     return _Migration(source, migrated(source), listed)
 

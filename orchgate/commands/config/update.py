@@ -15,7 +15,7 @@ from orchgate.config.load import build, source_of
 from orchgate.config.names import DIGEST, MOST_SHARED, SharedFile, shared_file
 from orchgate.config.shared.layers import EXTENDS, KEPT, MAX_BYTES, as_kept, kept, layered
 from orchgate.config.source import MAX_BYTES as MAX_CONFIGURATION
-from orchgate.config.source import Places, Source, error_of, find, parsed
+from orchgate.config.source import KeyPositions, Source, error_of, find, parsed
 from orchgate.errors import ConfigError, OrchgateError, Unreadable, UsageError
 from orchgate.git.snapshot import WorkTree
 from orchgate.lib import files, paths
@@ -34,7 +34,7 @@ AS_PINNED, FETCHED, CHANGED, PINNED = "as pinned", "fetched", "changed", "pinned
 _KEPT_NAME = re.compile(r"[0-9a-f]{64}\.toml")
 
 
-class Entry(NamedTuple):
+class FileUpdate(NamedTuple):
     """One of `extends`: what is there now, whether that was brought here, and what became of it."""
 
     shared: SharedFile
@@ -51,7 +51,7 @@ class Entry(NamedTuple):
         return kept(self.sha256) if self.shared.is_address else self.shared.place
 
 
-class Difference(NamedTuple):
+class ValueChange(NamedTuple):
     """A value that another content brings: `direction` is stricter, looser or other."""
 
     key: str
@@ -64,8 +64,8 @@ class Update(NamedTuple):
     """What an update found and changes: texts by path, and files that nothing names any more."""
 
     file: str
-    entries: tuple[Entry, ...]
-    differences: tuple[Difference, ...]
+    entries: tuple[FileUpdate, ...]
+    differences: tuple[ValueChange, ...]
     exceeded: tuple[str, ...]
     writes: Mapping[str, bytes]
     removes: tuple[str, ...]
@@ -135,15 +135,15 @@ def _shared(source: Source, *, pinned: bool) -> tuple[SharedFile, ...]:
 
 def _entry(
     root: str, source: Source, index: int, one: SharedFile, fetch: Fetch, *, accept: bool, everything: bool
-) -> Entry:
+) -> FileUpdate:
     if not one.is_address:
         content = _here(root, source, index, one.place)
-        return Entry(one, content, _state(one, content, AS_PINNED, accept=accept))
+        return FileUpdate(one, content, _state(one, content, AS_PINNED, accept=accept))
     known = _known(root, one)
     if known is not None and not everything:
-        return Entry(one, known, AS_PINNED)
+        return FileUpdate(one, known, AS_PINNED)
     content = as_kept(fetch(one.place))
-    return Entry(one, content, _state(one, content, FETCHED if known is None else AS_PINNED, accept=accept))
+    return FileUpdate(one, content, _state(one, content, FETCHED if known is None else AS_PINNED, accept=accept))
 
 
 def _state(one: SharedFile, content: bytes, same: str, *, accept: bool) -> str:
@@ -178,7 +178,7 @@ def _known(root: str, one: SharedFile) -> bytes | None:
     return content if content is not None and sha256_hex(content) == one.sha256 else None
 
 
-def _unnamed(root: str, entries: tuple[Entry, ...], writes: Mapping[str, bytes]) -> tuple[str, ...]:
+def _unnamed(root: str, entries: tuple[FileUpdate, ...], writes: Mapping[str, bytes]) -> tuple[str, ...]:
     """What was fetched once and nothing names any more."""
     folder = os.path.join(root, *KEPT.split("/"))
     named = {*writes, *(one.path for one in entries)}
@@ -194,7 +194,7 @@ def repinned(source: Source, digests: list[str]) -> Source:
     wanted = [f"{shared_file(entry).place}{DIGEST}{digest}" for entry, digest in zip(listed, digests, strict=True)]
     text = source.text
     for index in reversed(range(len(wanted))):
-        start = Places(source).offset((EXTENDS, index))
+        start = KeyPositions(source).offset((EXTENDS, index))
         end = text.find(text[start], start + 1) + 1 if start >= 0 else 0
         if text[start : start + 1] not in ("'", '"') or not end:
             raise _by_hand(source)
@@ -224,7 +224,7 @@ def _before(root: str, source: Source, committed: Snapshot | None) -> Config | N
     return None
 
 
-def _differences(before: Config | None, after: Config) -> Iterator[Difference]:
+def _differences(before: Config | None, after: Config) -> Iterator[ValueChange]:
     from orchgate.config.loosening import loosened, table_of
     from orchgate.gate.suppressions import every_rule
 
@@ -236,7 +236,7 @@ def _differences(before: Config | None, after: Config) -> Iterator[Difference]:
     for key, value in new.items():
         if key != EXTENDS and value != old[key]:
             directions = ("looser",) * (key in looser) + ("stricter",) * (key in stricter)
-            yield Difference(key, old[key], value, directions[0] if len(directions) == 1 else "other")
+            yield ValueChange(key, old[key], value, directions[0] if len(directions) == 1 else "other")
 
 
 def _table(at: tuple[str | int, ...]) -> str:
@@ -299,7 +299,7 @@ def lines(update: Update, *, written: bool) -> Iterator[str]:
             yield f"{word} {', '.join(listed)}"
 
 
-def _said(one: Entry) -> str:
+def _said(one: FileUpdate) -> str:
     if one.state == CHANGED:
         return f"is not what is pinned: its SHA-256 is {one.sha256}"
     if one.state == PINNED:

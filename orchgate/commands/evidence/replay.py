@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from orchgate.git.repository import Repository
     from orchgate.git.store.reference import Store
     from orchgate.references.artifacts import Artifacts
-    from orchgate.replay.again import Outcome, ReplayRequest
+    from orchgate.replay.again import ReplayOutcome, ReplayRequest
 
 SUMMARY = "run cited runs again at their recorded trees, and say whether they come out the same"
 ABOUT = """\
@@ -198,7 +198,7 @@ def _of_change(args: argparse.Namespace, repository: Repository) -> Cited:
 
 def _outcomes(
     args: argparse.Namespace, repository: Repository, places: _Places, cited: Cited
-) -> Iterator[tuple[str, Outcome]]:
+) -> Iterator[tuple[str, ReplayOutcome]]:
     """What becomes of each run, said at once."""
     from orchgate.replay import again
 
@@ -213,7 +213,7 @@ def _outcomes(
         again.tidy(request)
 
 
-def _replayed(path: str, places: _Places, request: ReplayRequest, args: argparse.Namespace) -> Outcome:
+def _replayed(path: str, places: _Places, request: ReplayRequest, args: argparse.Namespace) -> ReplayOutcome:
     """What becomes of the run whose manifest is at a path."""
     from orchgate.replay import again
     from orchgate.replay.recorded import Contradicted, Unrepeatable, read

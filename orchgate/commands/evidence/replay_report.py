@@ -18,12 +18,12 @@ from orchgate.tools import differences
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from orchgate.replay.again import Outcome
+    from orchgate.replay.again import ReplayOutcome
     from orchgate.replay.comparison import Difference
-    from orchgate.replay.recorded import RecordedRun
+    from orchgate.replay.recorded import ReplayableRun
     from orchgate.runs.run import Run
 
-    Outcomes = Sequence[tuple[str, Outcome]]
+    Outcomes = Sequence[tuple[str, ReplayOutcome]]
 
 VERSION = 1
 _SHOWN = 20  # differences of a run; the JSON document has all
@@ -43,7 +43,7 @@ class Cited(NamedTuple):
     cited: int = 0
 
 
-def before(recorded: RecordedRun) -> Iterator[str]:
+def before(recorded: ReplayableRun) -> Iterator[str]:
     """What is about to run."""
     git, run = recorded.git, recorded.run
     beside = len(git.changed or {}) + len(git.untracked or {})
@@ -51,7 +51,7 @@ def before(recorded: RecordedRun) -> Iterator[str]:
     yield f"repeating {run.run_id}: {run.pipeline_id} at {(git.commit or '')[:12]}{more}"
 
 
-def show(root: str, path: str, outcome: Outcome, output_format: str) -> None:
+def show(root: str, path: str, outcome: ReplayOutcome, output_format: str) -> None:
     if output_format == "text":
         width = screen.here().width
         wrapped = (part for line in lines(root, path, outcome) for part in screen.wrapped(escape(line), width, 4))
@@ -59,7 +59,7 @@ def show(root: str, path: str, outcome: Outcome, output_format: str) -> None:
         sys.stdout.flush()
 
 
-def lines(root: str, path: str, outcome: Outcome) -> Iterator[str]:
+def lines(root: str, path: str, outcome: ReplayOutcome) -> Iterator[str]:
     run, verdict = outcome.run, outcome.verdict.value
     name = f"{run.run_id} {run.pipeline_id}" if run else path
     yield f"{verdict}: {name}" + (f": {outcome.reason}" if outcome.reason else f", {_result(outcome)}")
@@ -80,7 +80,7 @@ def lines(root: str, path: str, outcome: Outcome) -> Iterator[str]:
         yield f"  hint: {hint}"
 
 
-def _result(outcome: Outcome) -> str:
+def _result(outcome: ReplayOutcome) -> str:
     run = outcome.run
     assert run is not None
     done = Counter(stage.status for stage in run.stages)
@@ -108,7 +108,7 @@ def _other_tools(run: Run, repeated: Sequence[Run]) -> tuple[str, ...]:
     return differences.differences(run.tools, repeated[0].tools) if repeated else ()
 
 
-def _advice(outcome: Outcome) -> str:
+def _advice(outcome: ReplayOutcome) -> str:
     found = outcome.differences
     if outcome.verdict is not ReplayVerdict.CONTRADICTED and any("its program" in one.why for one in found):
         return "performance.setup in orchgate.toml is run before, and can install what the stages need"
@@ -144,7 +144,7 @@ def document(root: str, cited: Cited, outcomes: Outcomes) -> dict[str, object]:
     return headed("evidence-replay", facts, VERSION)
 
 
-def _row(root: str, path: str, outcome: Outcome) -> dict[str, object]:
+def _row(root: str, path: str, outcome: ReplayOutcome) -> dict[str, object]:
     run = outcome.run
     git = run.git if run else None
     first = outcome.repeated[0] if outcome.repeated else None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from orchgate.attest.bundle import RecordedRun
+    from orchgate.attest.bundle import SignableRun
     from orchgate.commands.evidence.workspace import PinSource
     from orchgate.evidence.lock import Lock
     from orchgate.git.repository import Repository
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 KEY_HELP = "the SSH key that signs: a private key, or a public one that ssh-agent holds (the one git signs with)"
 
 
-class SignedRun(NamedTuple):
-    run: RecordedRun
+class SigningResult(NamedTuple):
+    run: SignableRun
     is_new: bool
 
 
@@ -41,7 +41,7 @@ class Signing(NamedTuple):
     """What came of signing some runs: by the key of a fingerprint, and what else is to be said."""
 
     key: str
-    runs: tuple[SignedRun, ...] = ()
+    runs: tuple[SigningResult, ...] = ()
     refused: tuple[Refusal, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -60,7 +60,7 @@ def option(parser: argparse.ArgumentParser) -> None:
 
 def sign(place: PinSource, repository: Repository, lock: Lock, paths: Iterable[str], key: str) -> Signing:
     """Signs the runs of some manifests. Raises UsageError where no key is named, CannotSign, OrchgateError."""
-    runs: dict[str, RecordedRun] = {}
+    runs: dict[str, SignableRun] = {}
     refused: list[Refusal] = []
     for path in dict.fromkeys(paths):
         try:
@@ -79,11 +79,11 @@ def sign(place: PinSource, repository: Repository, lock: Lock, paths: Iterable[s
         added = {run.path for run, blob in zip(new, blobs, strict=True) if _add(place.root, run, blob, checker)}
         made = blobs[0].fingerprint if blobs else signer.fingerprint
         public = blobs[0].key if blobs else signer.public
-    signed = tuple(SignedRun(run, path in added) for path, run in runs.items())
+    signed = tuple(SigningResult(run, path in added) for path, run in runs.items())
     return Signing(made, signed, tuple(refused), tuple(_notes(place, repository, lock, runs, public)))
 
 
-def _signable(place: PinSource, lock: Lock, path: str) -> RecordedRun:
+def _signable(place: PinSource, lock: Lock, path: str) -> SignableRun:
     if not os.path.lexists(os.path.join(place.root, path)):
         raise OrchgateError("is not here", "orchgate evidence fetch")
     run = bundle.recorded(place.root, path, tuple(place.config.evidence.roots), place.config.manifests.max_bytes)
@@ -93,17 +93,17 @@ def _signable(place: PinSource, lock: Lock, path: str) -> RecordedRun:
     return run
 
 
-def _is_signed(root: str, run: RecordedRun, key: str, checker: ssh.Checker) -> bool:
+def _is_signed(root: str, run: SignableRun, key: str, checker: ssh.Checker) -> bool:
     return bool(key) and bundle.is_signed_by(run, bundle.read(root, run.bundle), key, checker)
 
 
-def _add(root: str, run: RecordedRun, blob: ssh.Blob, checker: ssh.Checker) -> bool:
+def _add(root: str, run: SignableRun, blob: ssh.Blob, checker: ssh.Checker) -> bool:
     """Adds a signature, unless its key, of which nothing was known before, has signed the run already."""
     return not _is_signed(root, run, blob.fingerprint, checker) and bundle.add(root, run, blob.data)
 
 
 def _notes(
-    place: PinSource, repository: Repository, lock: Lock, runs: Mapping[str, RecordedRun], public: bytes
+    place: PinSource, repository: Repository, lock: Lock, runs: Mapping[str, SignableRun], public: bytes
 ) -> Iterator[str]:
     if unpinned := [path for path in runs if lock.get(path) is None]:
         words = counted(len(unpinned), "of them is", "of them are")
@@ -158,7 +158,7 @@ def _about(refusal: Refusal) -> OrchgateError:
     return Unreadable(refusal.path, refusal.error.message, refusal.error.hint)
 
 
-def _run_json(one: SignedRun) -> dict[str, object]:
+def _run_json(one: SigningResult) -> dict[str, object]:
     run = one.run
     return {
         "run_id": run.place.run_id,

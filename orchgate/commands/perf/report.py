@@ -232,7 +232,7 @@ def _environment(shown: PerfReport) -> dict[str, object]:
     }
 
 
-class Replayed(NamedTuple):
+class JudgedSamples(NamedTuple):
     """Recorded samples as they were judged, stream by stream, by which policy, and how that is written."""
 
     judgements: Mapping[str, Judgement]
@@ -244,11 +244,11 @@ class Replayed(NamedTuple):
         return worst(judgement.verdict for judgement in self.judgements.values())
 
 
-def replayed(path: str) -> Replayed:
+def replayed(path: str) -> JudgedSamples:
     from orchgate.verdict.comparison import judge
 
     held_to = _policy()
-    found = Replayed({name: judge(pairs, held_to) for name, pairs in _streams(path).items()}, held_to, {})
+    found = JudgedSamples({name: judge(pairs, held_to) for name, pairs in _streams(path).items()}, held_to, {})
 
     def as_lines(stream: TextIO) -> None:
         seen = _screen(stream)

@@ -22,14 +22,14 @@ from orchgate.runs import ids
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from orchgate.acceptance.writing import Edit
+    from orchgate.acceptance.writing import TickedDocument
     from orchgate.commands.tasks.standing import Ledger, TaskStanding
     from orchgate.model import Trouble
 
 _SHOWN = 60  # characters of an item's words beside its command
 
 
-class Acceptance(NamedTuple):
+class TaskProofs(NamedTuple):
     """The proofs of one task, and the documents that cannot be read."""
 
     proofs: tuple[Proof, ...] = ()
@@ -47,7 +47,7 @@ class Waiting(NamedTuple):
     proofs: list[Proof]
 
 
-def of(ledger: Ledger, task: TaskStanding) -> Acceptance:
+def of(ledger: Ledger, task: TaskStanding) -> TaskProofs:
     """How far the items of a task are proven, by what is staged, and by the runs that are recorded here or pinned."""
     ctx = ledger.context
     documents, troubles = ctx.documents.read(documents_of(task.packet, ctx.snapshot))
@@ -60,7 +60,7 @@ def of(ledger: Ledger, task: TaskStanding) -> Acceptance:
     documents = [one for one in documents if may_hold_any(one.text)]
     if documents and ctx.root:
         record.add(_recorded(ctx.root, task, ctx.config.manifests.max_bytes))
-    return Acceptance(tuple(proof for one in documents for proof in record.of(one)), tuple(troubles))
+    return TaskProofs(tuple(proof for one in documents for proof in record.of(one)), tuple(troubles))
 
 
 def _recorded(root: str, task: TaskStanding, max_bytes: int) -> Iterator[str]:
@@ -77,7 +77,7 @@ def _recorded(root: str, task: TaskStanding, max_bytes: int) -> Iterator[str]:
                 yield work_tree.inside(root, path)
 
 
-def waiting(ledger: Ledger, task: TaskStanding, known: Acceptance) -> Waiting:
+def waiting(ledger: Ledger, task: TaskStanding, known: TaskProofs) -> Waiting:
     if not ledger.context.root:
         raise OrchgateError("a bare repository has no files to run commands on", "check the task in a clone")
     return Waiting(task.name, known.to_run)
@@ -103,7 +103,7 @@ def _announced(proofs: Sequence[Proof]) -> Iterator[str]:
     yield from (f"  {escape(proof.item.command)}" for proof in proofs)
 
 
-def owed(task: TaskStanding, known: Acceptance) -> Iterator[Owed]:
+def owed(task: TaskStanding, known: TaskProofs) -> Iterator[Owed]:
     """What is missing beside what the gate says of the same items, and beside boxes that are open."""
     told = {(one.path, one.line) for one in task.owes if one.rule == "EVD016"}
     for proof in known.proofs:
@@ -133,7 +133,7 @@ def _help(task: TaskStanding, proof: Proof) -> str:
     return f"orchgate tasks check {quoted(task.name)}"
 
 
-def edits(ledger: Ledger, known: Acceptance) -> list[Edit]:
+def edits(ledger: Ledger, known: TaskProofs) -> list[TickedDocument]:
     """The documents with the proven items ticked, and their runs cited. Raises OrchgateError."""
     found = []
     for path in dict.fromkeys(proof.document.path for proof in known.proofs):
@@ -143,7 +143,7 @@ def edits(ledger: Ledger, known: Acceptance) -> list[Edit]:
     return found
 
 
-def write(ledger: Ledger, found: Sequence[Edit]) -> None:
+def write(ledger: Ledger, found: Sequence[TickedDocument]) -> None:
     """Raises OrchgateError for a document with edits that are not staged: nobody has judged those."""
     root = ledger.context.root
     for edit in found:
@@ -152,7 +152,7 @@ def write(ledger: Ledger, found: Sequence[Edit]) -> None:
         files.replace(os.path.join(root, edit.path), edit.text.encode("utf-8", "surrogateescape"))
 
 
-def lines(known: Acceptance) -> Iterator[str]:
+def lines(known: TaskProofs) -> Iterator[str]:
     """Each command with how it stands."""
     for proof in known.proofs:
         place = f"{proof.document.path}:{proof.document.position(proof.item.place)[0]}"

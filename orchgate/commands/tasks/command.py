@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from orchgate.acceptance.writing import Edit
+    from orchgate.acceptance.writing import TickedDocument
     from orchgate.commands.shared.command_line import Parser
     from orchgate.commands.shared.screen import Screen
     from orchgate.commands.tasks.accepting import Waiting
@@ -149,7 +149,7 @@ def _one(ledger: Ledger, args: argparse.Namespace, *, running: bool) -> Verdict 
     return Verdict.FAIL if task.owes else Verdict.PASS
 
 
-def _edited(ledger: Ledger, task: TaskStanding, found: Sequence[Edit], *, written: bool) -> Iterator[str]:
+def _edited(ledger: Ledger, task: TaskStanding, found: Sequence[TickedDocument], *, written: bool) -> Iterator[str]:
     """What was ticked, or what would be; and what is to be done with it."""
     for one in found:
         yield f"{'wrote' if written else 'proven, not written yet:'} {escape(one.path)}"
