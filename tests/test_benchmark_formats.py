@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate.runs import benchmark_formats
-from orchgate.runs.benchmark_formats import LARGEST, LONGEST_NAME, MOST, FormatError, Times
+from orchgate.result_files import benchmark_formats
+from orchgate.result_files.benchmark_formats import LARGEST, LONGEST_NAME, MOST, FormatError, Times
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,8 +19,8 @@ from orchgate.cli import main
 from orchgate.exports import timing
 from orchgate.exports.recorded import RunExport, exports
 from orchgate.exports.spans import SpanKind
+from orchgate.result_files.benchmark_formats import read_bencher
 from orchgate.runs import ids, journal, state
-from orchgate.runs.benchmark_formats import read_bencher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from orchgate.config.settings import Benchmarks
-from orchgate.runs import benchmark_results
+from orchgate.result_files import benchmark_results
 from orchgate.verdict.values import BENCHMARK, RESULTS
 from tests.published import closed
 from tests.repo import ORCHGATE, Repo, Result, init
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from orchgate.runs.benchmark_results import BenchmarkResults
+    from orchgate.result_files.benchmark_results import BenchmarkResults
 
 SCHEMA = closed("perf")
 CONFIG = """\

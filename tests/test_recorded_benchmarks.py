@@ -19,7 +19,7 @@ import pytest
 
 from orchgate.config.settings import Benchmarks
 from orchgate.lib import files
-from orchgate.runs.benchmark_results import MAX_BYTES, MOST_RECORDED, BenchmarkWatch, RecordedBenchmarks
+from orchgate.result_files.benchmark_results import MAX_BYTES, MOST_RECORDED, BenchmarkWatch, RecordedBenchmarks
 from tests.histories import TASK, Clones, clones, line, show, told, write_lines
 from tests.repo import ORCHGATE
 from tests.runs import Project

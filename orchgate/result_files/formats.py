@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from orchgate.lib import files
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
-from orchgate.result_files import ctrf, junit, pytest_reports
+from orchgate.result_files import benchmark_formats, ctrf, junit, pytest_reports
+from orchgate.result_files.benchmark_formats import FormatError
 from orchgate.result_files.counts import ResultsError
-from orchgate.runs import benchmark_formats
-from orchgate.runs.benchmark_formats import FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from orchgate.result_files.benchmark_formats import Times
     from orchgate.result_files.counts import CountedTests
-    from orchgate.runs.benchmark_formats import Times
 
 MAX_BYTES = 64 * 1024 * 1024
 _CHUNK = 1 << 20

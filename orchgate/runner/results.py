@@ -199,8 +199,8 @@ class _FoundResults:
         """Seconds by name, of the benchmarks that are recorded; why others are not is among the problems."""
         if not self._seconds and not self._failed:
             return {}
-        from orchgate.runs import benchmark_results
-        from orchgate.runs.benchmark_formats import Times
+        from orchgate.result_files import benchmark_results
+        from orchgate.result_files.benchmark_formats import Times
 
         for name in self._failed:
             self._seconds.pop(name, None)

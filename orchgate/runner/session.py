@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from orchgate.config.settings import Benchmarks
     from orchgate.git.repository import Repository
     from orchgate.git.state import WorkTreeState
+    from orchgate.result_files.benchmark_results import BenchmarkWatch
     from orchgate.runner.process_tree import Numbers
     from orchgate.runner.writer import Recorder
-    from orchgate.runs.benchmark_results import BenchmarkWatch
     from orchgate.runs.run import Run
     from orchgate.runs.stages import Pipeline
     from orchgate.runs.state import Event
@@ -101,7 +101,7 @@ class RunSettings(NamedTuple):
 def _benchmark_watch(settings: RunSettings) -> BenchmarkWatch | None:
     if settings.benchmarks is None:
         return None
-    from orchgate.runs.benchmark_results import BenchmarkWatch
+    from orchgate.result_files.benchmark_results import BenchmarkWatch
 
     return BenchmarkWatch(settings.benchmarks, settings.root)
 

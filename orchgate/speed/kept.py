@@ -13,7 +13,7 @@ from orchgate.errors import OrchgateError
 from orchgate.lib import files
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict
-from orchgate.runs.benchmark_formats import THROUGHPUT
+from orchgate.result_files.benchmark_formats import THROUGHPUT
 from orchgate.speed import measurements
 from orchgate.verdict.values import BENCHMARK, Compared, ComparedCounter, Pair, plain, restored
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from orchgate.config.settings import Benchmarks
     from orchgate.observe.watch import Watch
+    from orchgate.result_files.benchmark_results import Expected
     from orchgate.runner.child import Result
-    from orchgate.runs.benchmark_results import Expected
     from orchgate.runs.stages import Stage
 
 # What a hook exports says which change is pushed; both arms, and whoever repeats it by hand, must see the same.
@@ -265,7 +265,7 @@ def _run(harness: Harness, side: Side, limits: RunLimits) -> MeasuredRun:
 def _expected(harness: Harness, side: Side) -> Expected | None:
     if harness.benchmarks is None:
         return None
-    from orchgate.runs import benchmark_results
+    from orchgate.result_files import benchmark_results
 
     return benchmark_results.expected(harness.benchmarks, side.root, os.path.join(side.scratch, ARTIFACTS))
 

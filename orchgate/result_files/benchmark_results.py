@@ -11,15 +11,15 @@ import os
 
 from orchgate.errors import OrchgateError
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
-from orchgate.runs import benchmark_formats
-from orchgate.runs.benchmark_formats import MOST, FormatError
+from orchgate.result_files import benchmark_formats
+from orchgate.result_files.benchmark_formats import MOST, FormatError
 from orchgate.runs.locate import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from orchgate.config.settings import Benchmarks
-    from orchgate.runs.benchmark_formats import Times
+    from orchgate.result_files.benchmark_formats import Times
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_ESTIMATES = 64 * 1024  # bytes of one file of criterion's
