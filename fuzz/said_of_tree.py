@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from fuzz.changing_tree import OTHER
 from fuzz.violation import Violation
 from orchgate.errors import OrchgateError
-from orchgate.gate import parts, session, whole_tree
+from orchgate.gate import session
 from orchgate.gate.engine import Narrowing
-from orchgate.gate.parts import Parts
 from orchgate.gate.suggestions import Printed
+from orchgate.gate.whole import parts, whole_tree
+from orchgate.gate.whole.parts import Parts
 from orchgate.git import scope as scopes
 from orchgate.git.repository import open_repository
 from orchgate.lib import cache

@@ -13,9 +13,10 @@ import pytest
 from orchgate.checks import documents as documents_check
 from orchgate.cli import main
 from orchgate.evidence.reference_checks import ReferenceChecks
-from orchgate.gate import asked, parts
+from orchgate.gate import asked
 from orchgate.gate.context import Context
-from orchgate.gate.kept_parts import KIND
+from orchgate.gate.whole import parts
+from orchgate.gate.whole.kept_parts import KIND
 from orchgate.lib.cache import Cache
 from tests.test_parts import BEFORE, CHANGES, ITEM, OTHER, RUN, tasks
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchgate.cli import main
-from orchgate.gate import documents, whole_tree
+from orchgate.gate import documents
+from orchgate.gate.whole import whole_tree
 from tests.support import checked
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from orchgate.errors import OrchgateError
 from orchgate.gate import asked, outcomes, suggestions
 from orchgate.gate.asked import SETTLED
 from orchgate.gate.context import Context
-from orchgate.gate.parts import Parts
+from orchgate.gate.whole.parts import Parts
 from orchgate.lib import cache
 from orchgate.model import Change
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate.gate import noted
-from orchgate.gate.parts import Parts
+from orchgate.gate.whole import noted
+from orchgate.gate.whole.parts import Parts
 from orchgate.model import Finding, Location
 from tests.support import checked
 

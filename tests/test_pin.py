@@ -139,8 +139,8 @@ def test_two_processes_judge_by_one_lock(cited: Repo, monkeypatch: pytest.Monkey
     main(["evidence", "pin"])
     (cited.root / MANIFEST).unlink()
     cited.git("add", ".orchgate")
-    monkeypatch.setattr("orchgate.gate.whole_tree.MANY_FILES", 1)
-    monkeypatch.setattr("orchgate.gate.whole_tree.cores", lambda: 2)
+    monkeypatch.setattr("orchgate.gate.whole.whole_tree.MANY_FILES", 1)
+    monkeypatch.setattr("orchgate.gate.whole.whole_tree.cores", lambda: 2)
 
     report = checked("evidence", "documents", "--all-files")
 

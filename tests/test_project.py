@@ -321,7 +321,7 @@ NOT_FOR_A_COMMIT = {
         "traceback",
         "orchgate.runs.run",
         "orchgate.lib.json_data",
-        "orchgate.lib.versions",
+        "orchgate.gate.versions",
     ),
 }
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchgate.gate import asked, parts
+from orchgate.gate import asked
 from orchgate.gate.asked import Asked, WatchedArtifacts
 from orchgate.gate.outcomes import Outcomes
-from orchgate.gate.parts import Parts
+from orchgate.gate.whole import parts
+from orchgate.gate.whole.parts import Parts
 from tests.test_kept_parts import rules, said
 from tests.test_parts import ITEM, OTHER, RUN, tasks
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.cli import main
-from orchgate.gate import engine, whole_tree
+from orchgate.gate import engine
 from orchgate.gate.documents import ParsedDocuments
 from orchgate.gate.engine import Raw
-from orchgate.gate.whole_tree import HalfDone, joined
+from orchgate.gate.whole import whole_tree
+from orchgate.gate.whole.whole_tree import HalfDone, joined
 from orchgate.model import Finding, Location, Outcome, Trouble
 
 if TYPE_CHECKING:

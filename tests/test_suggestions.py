@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.cli import main
-from orchgate.gate import whole_tree
 from orchgate.gate.suggestions import Printed
+from orchgate.gate.whole import whole_tree
 from orchgate.model import Diagnostic, Finding, Location, Severity
 from orchgate.references.nearest import _is_slip, _matching, closest
 from tests.support import checked

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchgate.errors import Unreadable
-from orchgate.lib.versions import MAX_BYTES, is_downgrade, read
+from orchgate.gate.versions import MAX_BYTES, is_downgrade, read
 
 
 @pytest.mark.parametrize(

@@ -226,7 +226,7 @@ def _differences(ctx: Context, stretch: Stretch, pair: BumpedFile, pairs: list[B
     gained = [value for key, value in head.items() if key not in base and value not in base.values()]
     changed.extend(zip(lost, gained, strict=False))  # the key changed together with the version
     for old, new in dict.fromkeys(changed):
-        from orchgate.lib import versions
+        from orchgate.gate import versions
 
         verb = "was lowered from" if versions.is_downgrade(old, new) else "changed from"
         yield f"version {verb} {old} to {new}"
@@ -280,7 +280,7 @@ def _line(stretch: Stretch, pair: BumpedFile) -> int:
     if not changed:
         return 0
     name, value = changed[0][0].rpartition(".")[2], changed[0][1]
-    from orchgate.lib import versions
+    from orchgate.gate import versions
 
     lines = stretch.head.read(pair.path, versions.MAX_BYTES).decode("utf-8", "replace").split("\n")
     both = [number for number, line in enumerate(lines, 1) if value in line and name in line]

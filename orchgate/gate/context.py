@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchgate.config.settings import Config
     from orchgate.evidence.lock import Lock
     from orchgate.gate.documents import ParsedDocuments
-    from orchgate.gate.parts import Parts
+    from orchgate.gate.whole.parts import Parts
     from orchgate.git.message_hook import MessageHook
     from orchgate.git.messages import Exceptions
     from orchgate.git.objects import Patch

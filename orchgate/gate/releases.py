@@ -104,7 +104,7 @@ def versions_of(tree: Snapshot, paths: list[str]) -> dict[str, FileVersions]:
     """The versions in some files of a tree."""
     if not paths:
         return {}
-    from orchgate.lib import versions
+    from orchgate.gate import versions
 
     sides: dict[str, FileVersions] = {}
     for path, content in tree.read_many(paths, versions.MAX_BYTES):
@@ -142,7 +142,7 @@ def is_release(stretch: Stretch, files: tuple[str, ...], changelogs: tuple[str, 
     raised = {raise_ for pair in pairs for raise_ in _raises(pair)}
     if not raised:
         return False
-    from orchgate.lib import versions
+    from orchgate.gate import versions
 
     if any(versions.is_downgrade(old, new) for old, new in raised):
         return False

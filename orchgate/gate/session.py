@@ -239,7 +239,7 @@ def judge(
 def _kind_of_run(ctx: Context) -> type[engine.CheckRun]:
     if not ctx.scope.whole_tree:
         return engine.CheckRun
-    from orchgate.gate.whole_tree import TreeRun
+    from orchgate.gate.whole.whole_tree import TreeRun
 
     return TreeRun
 

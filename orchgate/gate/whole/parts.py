@@ -1,7 +1,7 @@
 """Parts of a whole tree: a few documents that are judged by themselves, and the names of all that they asked about.
 
 What is found in a document follows from itself and from what its part asked about. Where both are in the tree before
-as they are now, the same was found there, and the tree before is not judged for it. See `gate.noted`.
+as they are now, the same was found there, and the tree before is not judged for it. See `noted`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import zlib
 from array import array
 
 from orchgate.evidence.packet_evidence import names_of
-from orchgate.gate.noted import CONTENT, ID, LISTED, NEVER, PACKETS, TASK, Noted
+from orchgate.gate.whole.noted import CONTENT, ID, LISTED, NEVER, PACKETS, TASK, Noted
 from orchgate.git.snapshot import SUBMODULE, SYMLINK, TreeEntry, folders_of
 from orchgate.lib.hashes import fingerprint
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from typing import Any, TypeVar
 
-    from orchgate.gate.noted import JudgedTree
+    from orchgate.gate.whole.noted import JudgedTree
     from orchgate.model import Diagnostic
     from orchgate.packets.layout import Packet
 

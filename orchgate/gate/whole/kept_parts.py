@@ -13,9 +13,9 @@ from array import array
 from functools import lru_cache
 
 from orchgate.gate.asked import name_of
-from orchgate.gate.noted import CONTENT
 from orchgate.gate.outcomes import diagnostic_of, text_of
-from orchgate.gate.parts import Part, TreeState, packed, unlike
+from orchgate.gate.whole.noted import CONTENT
+from orchgate.gate.whole.parts import Part, TreeState, packed, unlike
 from orchgate.git.snapshot import TreeEntry
 from orchgate.lib.typed import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from orchgate.gate.asked import Answers, Asked
     from orchgate.gate.outcomes import Kept, Outcomes
-    from orchgate.gate.parts import Parts
+    from orchgate.gate.whole.parts import Parts
     from orchgate.model import Check, Diagnostic
 
 KIND = "parts"
@@ -76,7 +76,7 @@ class KeptParts:
     def take(
         self, documents: tuple[str, ...], count: int, without: frozenset[str] | None
     ) -> tuple[bool, tuple[int, ...]] | None:
-        """As `gate.parts.Recalled`."""
+        """As `parts.Recalled`."""
         part = self._parts.get(documents)
         if part is None or len(self._numbers[documents]) != count:
             return None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from orchgate.gate.asked import Answers
     from orchgate.gate.outcomes import Kept, Outcomes
-    from orchgate.gate.parts import Parts
+    from orchgate.gate.whole.parts import Parts
     from orchgate.model import Check, CheckResult, Report
 
     Work = tuple[Iterable[Check], Iterable[Check]]  # checks of documents, and others
@@ -148,7 +148,7 @@ class TreeRun(CheckRun):
     def _keep(self, found: Outcomes, check: Check, kept: Kept) -> None:
         asked = self._asked_of(check.id)
         if found.may_keep(kept.result, asked):
-            from orchgate.gate import kept_parts
+            from orchgate.gate.whole import kept_parts
 
             parts = self._ctx.parts
             texts = kept_parts.keep(found, check, kept, asked, parts) if parts is not None else {}
@@ -157,7 +157,7 @@ class TreeRun(CheckRun):
     def _see_parts(self, new: Iterable[Check]) -> None:
         """Lets parts of the tree be held against the base, and against the tree that was judged the last time."""
         from orchgate.gate.older import Comparison, nothing_before
-        from orchgate.gate.parts import Parts, state_of
+        from orchgate.gate.whole.parts import Parts, state_of
 
         alone = self._strict or nothing_before(self._ctx)
         if self._ctx.scope.unknown is not None or (alone and self._outcomes is None):
@@ -173,7 +173,7 @@ class TreeRun(CheckRun):
             with suppress(OrchgateError):
                 parts.compare(now, state_of(before, self._ctx, now))
         if self._outcomes is not None:
-            from orchgate.gate import kept_parts
+            from orchgate.gate.whole import kept_parts
 
             kept = {check.id: kept_parts.of(self._outcomes, check, now) for check in new}
             for name, one in kept.items():
