@@ -59,6 +59,10 @@ def commands(text: str) -> list[tuple[str, str]]:
         "- [x] Import works — accept: `pytest -q tests/x`; evidence: `a.json`",
         "- [x] Import works — accept: pytest -q tests/x — Evidence: `a.json`",
         "> - [ ] Import works — accept: `pytest -q tests/x`",
+        "- [x] Import works — accept: `pytest -q tests/x` ✅",
+        "- [x] Import works — accept: `pytest -q tests/x` (✓)",
+        "- [x] Import works — accept: `pytest -q tests/x` <!-- as agreed -->",
+        "- [x] Import works — accept: pytest -q tests/x <!-- as agreed -->",
         "#### Import works\n\n- **WHEN** it is imported\n- **Accept:** `pytest -q tests/x`",
         "## Import works\n\nAccept: `pytest -q tests/x`\n\n## Else\n",
         "## Scenarios\n\n1. Import works\n   - Accept: `pytest -q tests/x`\n",
@@ -104,6 +108,37 @@ def test_what_is_near_is_named_and_what_is_elsewhere_is_not() -> None:
         "it is in the middle of a sentence: put a dash in front of it",
         "words, no command in backticks",
     ]
+
+
+def test_a_script_named_after_evidence_is_part_of_its_command() -> None:
+    text = "- [ ] One — accept: npm run test:unit\n- [ ] Two — accept: make run out:3 — Run: `a.json`\n"
+
+    assert commands(text) == [("One", "npm run test:unit"), ("Two", "make run out:3")]
+
+
+def test_of_two_clauses_on_a_line_both_are_held_to() -> None:
+    text = (
+        "- [x] One — accept: `make a`; accept: `make b` — Evidence: `a.json`\n"
+        "- [x] Two `accept: pytest x`, `accept: pytest b`\n"
+    )
+
+    assert commands(text) == [("One", "make a"), ("One", "make b"), ("Two", "pytest x"), ("Two", "pytest b")]
+
+
+@pytest.mark.parametrize("end", ["\\", "&&", "||", "|"])
+def test_half_a_command_is_none(end: str) -> None:
+    text = f"- [ ] One — accept: make a {end}\n  make b\n"
+
+    (found,) = accepted_items(Document("a.md", text.encode()))
+
+    assert (found.command, found.problem) == ("", "it goes on behind its line: put all of it into backticks")
+
+
+@pytest.mark.parametrize("title", ["Run the importer: it works", "Proof of concept: builds", "Evidence: is kept"])
+def test_an_item_may_begin_with_a_word_of_evidence(title: str) -> None:
+    text = f"- [x] {title} — accept: `make a` — Evidence: `a.json`\n"
+
+    assert commands(text) == [(title, "make a")]
 
 
 def test_a_clause_belongs_to_the_innermost_box() -> None:

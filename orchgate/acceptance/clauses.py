@@ -26,6 +26,10 @@ _SEPARATED = lazy(r"(?:[—–][ \t]*|[ \t]-{1,2}[ \t]+|[.;:!?)`][ \t]+[—–-]
 _MARKS = lazy(r"[*_]{0,3}(?P<ticks>`{0,3})$")
 _EVIDENCE = lazy(r"[*_]{0,3}\b(?:Evidence|Manifest|Proof|Run)\b[^:`\n]{0,24}:", re.IGNORECASE)
 _CLOSED = lazy(r"[*_)\].,;]*[ \t]*(?:[—–-]{1,2}[ \t]*|\()?")  # noqa: RUF001
+_COMMENT = lazy(r"<!--(?:(?!-->).)*(?:-->|$)")
+_WORDS = lazy(r"[\w`]")  # a tick or a star of whoever was content is none
+_NEXT = lazy(r"[*_`]{0,3}[Aa]ccept[*_]{0,3}:")
+_GOES_ON = ("\\", "&&", "|")
 _OUTCOME = lazy(r"\b(?:pass(?:es|ed)?|succeeds?|green|works?|clean|ok|exits?|returns?|prints?)\W*$", re.IGNORECASE)
 _FARTHEST = 400  # characters in front of a clause that may be the blanks and marks of an item
 _LONGEST = 4_000  # characters of a line that are read behind one
@@ -114,8 +118,10 @@ def _item_of(
 
 def title_of(text: str) -> str:
     """What an item is about: its words in front of what is to prove it, and of its evidence."""
-    label, evidence = _LABEL.search(text), _EVIDENCE.search(text)
-    ends = [found.start() for found in (label, evidence) if found and _begins_clause(text, found.start())]
+    label, words = _LABEL.search(text), len(text) - len(text.lstrip(_TRAILING + "`"))
+    evidence = (found.start() for found in _EVIDENCE.finditer(text) if found.start() > words)
+    places = (label.start() if label else None, next((at for at in evidence if _begins_clause(text, at)), None))
+    ends = [at for at in places if at is not None and _begins_clause(text, at)]
     before = text[: min(ends, default=len(text))]
     return " ".join(
         before[: len(before) - _ticks_before(before, len(before)) if ends else None].rstrip(_TRAILING).split()
@@ -203,9 +209,12 @@ def _plain(text: str, place: int, start: int, line_end: int) -> _Clause:
     prose = "words, no command in backticks"
     if _LABEL.search(text, start, line_end):  # of many on one line, each is looked at no further than to the next
         return _Clause(place, start, "", prose)
-    evidence = _EVIDENCE.search(text, start, line_end)
-    plain = text[start : evidence.start() if evidence else line_end].rstrip(" \t—–(")  # noqa: RUF001
+    found = (one.start() for one in _EVIDENCE.finditer(text, start, line_end))
+    stop = next((at for at in found if _begins_clause(text, at)), line_end)  # `npm run a:b` begins none
+    plain = _COMMENT.split(text[start:stop], maxsplit=1)[0].rstrip(" \t—–(")  # noqa: RUF001
     plain = re.sub(r"(?<=[^\s.])[.;]$", "", plain)
+    if plain.endswith(_GOES_ON):
+        return _Clause(place, start + len(plain), "", "it goes on behind its line: put all of it into backticks")
     if plain and "`" not in plain and not _OUTCOME.search(plain) and _reads_as_command(plain):
         return _Clause(place, start + len(plain), plain)
     return _Clause(place, start + len(plain), "", prose if plain else "it names no command")
@@ -224,11 +233,11 @@ def _span_end(text: str, inner: str, start: int) -> int:
 
 
 def _is_apart(text: str, after: int, line_end: int) -> bool:
-    """Whether nothing follows a clause on its line but its evidence."""
-    rest = text[after:line_end]
+    """Whether nothing follows a clause on its line but its evidence, or another clause."""
+    rest = _COMMENT.sub("", text[after:line_end])
     closed = _CLOSED.match(rest)
     left = rest[closed.end() :] if closed else rest
-    return not left.strip() or _EVIDENCE.match(left) is not None
+    return _WORDS.search(left) is None or (_EVIDENCE.match(left) or _NEXT.match(left)) is not None
 
 
 def _reads_as_command(text: str) -> bool:
