@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -246,6 +246,11 @@ FACTS: dict[str, tuple[dict[str, object], str]] = {
         "set of uncommitted changes",
     ),
     "what was untracked": ({"pipeline": "test", "untracked": {"a": f"100644 {'0' * 40}"}}, "set of untracked files"),
+    "whether anything was": ({"pipeline": "test", "dirty": True}, "state of the work tree"),
+    "what it proves": (
+        {"pipeline": "test", "accepts": {"document": CHECKLIST, "item": "It works", "command": "pytest -q"}},
+        "item of a checklist",
+    ),
 }
 
 
@@ -260,14 +265,67 @@ def test_facts_of_a_pin_that_nobody_signed_are_refused(signed: SignedRuns, what:
     signed.sign(run)
     assert signed.said() == []
 
-    shutil.rmtree(signed.repo.root / ".runs")
-    lines = [json.loads(line) for line in (signed.repo.root / LOCK).read_text().splitlines()]
-    for one in lines:
-        one.get("run", {}).update(facts)
-    signed.repo.stage(LOCK, "".join(json.dumps(one) + "\n" for one in lines))
+    edit_pins(signed, lambda one: one.get("run", {}).update(facts))
 
     (found,) = signed.only(signed.report())
     assert f"is of another {name}" in found["message"]
+
+
+def edit_pins(signed: SignedRuns, edit: Callable[[dict[str, Any]], object]) -> None:
+    """Changes what the lock says, where no run is here to contradict it."""
+    shutil.rmtree(signed.repo.root / ".runs", ignore_errors=True)
+    lines = [json.loads(line) for line in (signed.repo.root / LOCK).read_text().splitlines()]
+    for one in lines:
+        edit(one)
+    signed.repo.stage(LOCK, "".join(json.dumps(one) + "\n" for one in lines))
+
+
+@pytest.mark.parametrize("status", ["passed", "Success", ""])
+def test_a_failed_run_is_not_pinned_by_another_word_for_success(signed: SignedRuns, status: str) -> None:
+    signed.repo.stage("broken")
+    run = signed.run(code=1)
+    signed.claim(run)
+    signed.sign(run)
+    edit_pins(signed, lambda one: one.get("run", {}).update(status=status))
+
+    assert "is of another result" in signed.said()[0]
+
+
+def test_what_lay_beside_a_run_is_not_left_out_of_its_pin(signed: SignedRuns) -> None:
+    signed.repo.write("src/a.py", "x = 2  # works, and does not land\n")
+    run = signed.run()
+    signed.repo.git("checkout", "-q", "src/a.py")
+    signed.claim(run)
+    signed.sign(run)
+
+    def clean(one: dict[str, Any]) -> None:
+        if facts := one.get("run"):
+            facts["dirty"] = False
+            del facts["changed"]
+
+    edit_pins(signed, clean)
+
+    assert "is of another state of the work tree" in signed.said()[0]
+
+
+@pytest.mark.parametrize("task", [signed_runs.TASK, "0002-other"])
+def test_one_signed_run_is_not_two(signed: SignedRuns, task: str) -> None:
+    run = signed.run()
+    signed.claim(run)
+    line = (signed.repo.root / signed.sign(run)).read_text()
+    copy = run.replace(signed_runs.TASK, task)
+    copy = re.sub("[0-9a-f]{8}/manifest", "01234567/manifest", copy)
+    lock = (signed.repo.root / LOCK).read_text()
+    there, here = (path.removesuffix("manifest.json") for path in (run, copy))
+    again = lock.replace(there, here).replace(there.split("/")[-2], here.split("/")[-2])
+    shutil.rmtree(signed.repo.root / ".runs")
+    signed.repo.stage(LOCK, lock + again.replace(f'"{signed_runs.TASK}"', f'"{task}"'))
+    signed.repo.stage(signed_runs.signatures_of(copy), line)
+    signed.repo.stage("docs/notes.md", f"# Notes\n\n- [x] Built again. Evidence: `{copy}`\n")
+
+    (message,) = signed.said()
+
+    assert "is of another run" in message
 
 
 def test_no_comment_in_a_document_makes_an_exception(signed: SignedRuns) -> None:

@@ -37,6 +37,9 @@ _IF_KNOWN = {
     "pipeline": "pipeline",
     "changed": "set of uncommitted changes",
     "untracked": "set of untracked files",
+    "dirty": "state of the work tree",
+    "run": "run",
+    "accepts": "item of a checklist",
 }
 
 

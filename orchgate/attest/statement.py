@@ -34,8 +34,10 @@ _TREE, _COMMIT = "tree", "commit"
 class Subject(NamedTuple):
     """What a statement is about, as hex digits; None for what a run does not have. `passed`: whether it succeeded.
 
-    `changed` and `untracked` are digests of what lay beside the tree (see `digest_of`), so that nobody takes a run of a
-    tree for one of another tree. What is None of these, and of `passed` and `pipeline`, is not compared.
+    `dirty` says whether the work tree differed from the tree, `changed` and `untracked` are digests of what lay beside
+    it (see `digest_of`), so that nobody takes a run of a tree for one of another tree. `run` is the run's task and id,
+    so that one run is not two, `accepts` a digest of the item that it is to prove. Of what follows `commit`, what is
+    None is not compared.
     """
 
     manifest: str
@@ -46,6 +48,9 @@ class Subject(NamedTuple):
     pipeline: str | None = None
     changed: str | None = None
     untracked: str | None = None
+    dirty: str | None = None
+    run: str | None = None
+    accepts: str | None = None
 
 
 class Claim(NamedTuple):
@@ -62,14 +67,41 @@ def subject_of(run: Run, manifest: bytes, journal: bytes | None) -> Subject:
     sha256 = None if journal is None else files.sha256_hex(journal)
     ids = (git.tree, git.commit) if git else ()
     tree, commit = (one if one and _HEX.fullmatch(one) else None for one in ids) if ids else (None, None)
-    changed, untracked = _digests(_beside(git) if git else {}) if tree else (None, None)
-    own = files.sha256_hex(manifest)
-    return Subject(own, sha256, tree, commit, run.status == "succeeded", text_of(run.pipeline_id), changed, untracked)
+    changed, untracked, dirty = _digests(_beside(git) if git else {}) if tree else (None, None, None)
+    return Subject(
+        *(files.sha256_hex(manifest), sha256, tree, commit),
+        passed=run.status == "succeeded",
+        pipeline=text_of(run.pipeline_id),
+        changed=changed,
+        untracked=untracked,
+        dirty=dirty,
+        run=name_of(run.task_id, run.run_id),
+        accepts=accepted(_accepts(run)),
+    )
 
 
 def digest_of(paths: Mapping[str, str | None] | None) -> str:
     """Of what lay beside a tree, by path, as a statement has it."""
     return _digest(_noted(paths))
+
+
+def dirty_text(dirty: bool | None) -> str:
+    """Whether a work tree differed from its tree, as a subject has it."""
+    return json.dumps(dirty)
+
+
+def name_of(task: object, run_id: object) -> str:
+    """A run, as a subject has it."""
+    return text_of(f"{task}/{run_id}")
+
+
+def accepted(accepts: Mapping[str, str]) -> str:
+    """Of the item that a run is to prove, as a pin has it."""
+    return _digest({name: text_of(value) for name, value in accepts.items()})
+
+
+def _accepts(run: Run) -> dict[str, str]:
+    return run.accepts.pinned() if run.accepts and run.format == locate.OURS else {}
 
 
 def render(path: str, manifest: bytes, journal: bytes | None, document: Mapping[str, object]) -> bytes:
@@ -144,7 +176,9 @@ def _subjects(run: Run, path: str, subject: Subject) -> Iterator[dict[str, objec
     about = {"task_id": run.task_id, "run_id": run.run_id, "pipeline_id": run.pipeline_id, "status": run.status}
     ended = {"completed_at": timestamp(run.completed_at)} if run.completed_at else {}
     texts = {name: text_of(value) for name, value in about.items()}
-    yield _described(path, {"sha256": subject.manifest}, {**texts, **ended})
+    proves = {name: text_of(value) for name, value in _accepts(run).items()}
+    notes = {**texts, **ended, **({"accepts": proves} if proves else {})}
+    yield _described(path, {"sha256": subject.manifest}, notes)
     if subject.journal:
         yield _described(locate.journal_of(path), {"sha256": subject.journal})
 
@@ -190,9 +224,18 @@ def read(payload: bytes) -> Claim:
         raise ValueError(f"subject: names no {locate.NAME}")
     journal = _one(subjects, "sha256", locate.JOURNAL)
     tree, commit = _one(subjects, "gitTree"), _one(subjects, "gitCommit")
-    pipeline = str(_notes(subjects, "sha256", locate.NAME).get("pipeline_id", ""))
-    changed, untracked = _digests(_notes(subjects, "gitTree")) if tree else (None, None)
-    subject = Subject(manifest, journal, tree, commit, result != FAILED, pipeline, changed, untracked)
+    notes = _notes(subjects, "sha256", locate.NAME)
+    changed, untracked, dirty = _digests(_notes(subjects, "gitTree")) if tree else (None, None, None)
+    subject = Subject(
+        *(manifest, journal, tree, commit),
+        passed=result != FAILED,
+        pipeline=str(notes.get("pipeline_id", "")),
+        changed=changed,
+        untracked=untracked,
+        dirty=dirty,
+        run=name_of(notes.get("task_id", ""), notes.get("run_id", "")),
+        accepts=_digest(notes.get("accepts", {})),
+    )
     return Claim(subject, str(result), _ended(subjects))
 
 
@@ -206,11 +249,11 @@ def _notes(subjects: list[dict[str, object]], algorithm: str, name: str = "") ->
     return {}
 
 
-def _digests(notes: dict[str, object]) -> tuple[str, str]:
-    """Of what lay beside a tree: nothing, where nothing is noted."""
-    none: dict[str, object] = {"changed": {}, "untracked": {}}
-    changed, untracked = ((notes or none).get(name) for name in none)
-    return _digest(changed), _digest(untracked)
+def _digests(notes: dict[str, object]) -> tuple[str, str, str]:
+    """Of what lay beside a tree, and whether anything did: nothing, where nothing is noted."""
+    none: dict[str, object] = {"changed": {}, "untracked": {}, "dirty": False}
+    changed, untracked, dirty = ((notes or none).get(name) for name in none)
+    return _digest(changed), _digest(untracked), json.dumps(dirty)
 
 
 def _digest(noted: object) -> str:

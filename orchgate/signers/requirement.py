@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from orchgate.attest import bundle
 from orchgate.attest.envelope import MAX_BYTES
-from orchgate.attest.statement import Subject, digest_of, text_of
+from orchgate.attest.statement import Subject, accepted, digest_of, dirty_text, name_of, text_of
 from orchgate.config import signing
 from orchgate.errors import OrchgateError, quoted
+from orchgate.evidence.facts import SUCCEEDED
 from orchgate.lib.text import clip
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runs.locate import NAME, place_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from orchgate.evidence.facts import CitedRuns
     from orchgate.evidence.lock import RunFacts
     from orchgate.git.snapshot import Snapshot
+    from orchgate.runs.locate import ManifestPlace
 
 MOST_RUNS = 500  # that one judgement verifies: each costs some processes
 _SHOWN = 3  # signatures that do not hold, which a message names
@@ -35,12 +37,23 @@ def manifests_of(path: str, roots: tuple[str, ...]) -> Iterator[str]:
         yield from (f"{root}/{run[0]}/cli/{run[1]}/{NAME}" for root in roots)
 
 
-def pinned_subject(facts: RunFacts, manifest: str, journal: str | None) -> Subject:
-    """What has to have been signed of a run whose pin has these facts, which rules believe, and these hashes."""
+def pinned_subject(facts: RunFacts, place: ManifestPlace | None, manifest: str, journal: str | None) -> Subject:
+    """What has to have been signed of the run at a place whose pin has these facts, which rules believe, and hashes.
+
+    Rules take more for a success than our own runs say: so nobody signed such a word of a run that failed.
+    """
     beside = [None if paths is None else digest_of(paths) for paths in (facts.changed, facts.untracked)]
     changed, untracked = beside if facts.tree else (None, None)
-    passed, pipeline = facts.status == "succeeded", text_of(facts.pipeline)
-    return Subject(manifest, journal, facts.tree, facts.commit, passed, pipeline, changed, untracked)
+    return Subject(
+        *(manifest, journal, facts.tree, facts.commit),
+        passed=not facts.status or facts.status.casefold() in SUCCEEDED,
+        pipeline=text_of(facts.pipeline),
+        changed=changed,
+        untracked=untracked,
+        dirty=dirty_text(facts.dirty) if facts.tree else None,
+        run=name_of(place.task, place.run_id) if place else None,
+        accepts=accepted(facts.accepts),
+    )
 
 
 class Lack(NamedTuple):
@@ -97,8 +110,8 @@ class SignedRuns:
         roles = self.wanted(manifest)
         if not roles:
             return None
-        subject = self._subject(manifest)
         place = place_of(manifest, self._roots)
+        subject = self._subject(manifest, place)
         found = self._signatures(bundle.path_of(place), subject) if place else ()
         valid = [name for one in found if one.is_valid for name in one.principals]
         for role in roles:
@@ -106,10 +119,9 @@ class SignedRuns:
                 return self._without(manifest, role, subject, found)
         return None
 
-    def _subject(self, manifest: str) -> Subject:
+    def _subject(self, manifest: str, place: ManifestPlace | None) -> Subject:
         facts = self._runs.facts(manifest)
-        sha256, journal = self._runs.digests(manifest)
-        return pinned_subject(facts, sha256, journal)
+        return pinned_subject(facts, place, *self._runs.digests(manifest))
 
     def _signatures(self, path: str, subject: Subject) -> tuple[Signature, ...]:
         """The signatures of a run in this tree, each held to the moment that counts for it. Raises OrchgateError."""

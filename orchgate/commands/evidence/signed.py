@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchgate.evidence.lock import Lock
     from orchgate.git.repository import Repository
     from orchgate.git.snapshot import Snapshot
+    from orchgate.runs.locate import ManifestPlace
 
 
 class KnownSigners(NamedTuple):
@@ -128,10 +129,11 @@ def _checked(place: EvidenceWorkspace, known: KnownSigners, verifier: Verifier, 
 def _subject(place: EvidenceWorkspace, task: str, run_id: str) -> Subject:
     """What the run is: as it is pinned, else as it is here. Raises OrchgateError."""
     from orchgate.runs import ids
+    from orchgate.runs.locate import place_of
 
     paths = [f"{root}/{task}/cli/{run_id}/{ids.MANIFEST}" for root in place.artifacts.roots]
     for path in paths:
-        if subject := _pinned(place.lock, path):
+        if subject := _pinned(place.lock, path, place_of(path, place.artifacts.roots)):
             return subject
     path = next((path for path in paths if place.artifacts.on_disk(path)), "")
     if not path:
@@ -139,7 +141,7 @@ def _subject(place: EvidenceWorkspace, task: str, run_id: str) -> Subject:
     return bundle.recorded(place.root, path, place.artifacts.roots, place.config.manifests.max_bytes).subject
 
 
-def _pinned(lock: Lock, path: str) -> Subject | None:
+def _pinned(lock: Lock, path: str, place: ManifestPlace | None) -> Subject | None:
     """What a run is, as its pins have it; None for one that is not pinned. Raises OrchgateError."""
     from orchgate.runs.locate import OURS, journal_of
     from orchgate.signers.requirement import pinned_subject
@@ -150,7 +152,7 @@ def _pinned(lock: Lock, path: str) -> Subject | None:
     journal = lock.get(journal_of(path)) if pin.run.format == OURS else None
     if pin.run.format == OURS and journal is None:
         raise OrchgateError("signs a run whose journal is not pinned", f"orchgate evidence pin {quoted(path)}")
-    return pinned_subject(pin.run, pin.sha256, journal.sha256 if journal else None)
+    return pinned_subject(pin.run, place, pin.sha256, journal.sha256 if journal else None)
 
 
 def _without_signers(runs: list[SignedRun]) -> list[SignedRun]:
