@@ -84,14 +84,14 @@ class Signer:
     def __init__(self, key: NamedKey, environ: Mapping[str, str]) -> None:
         self._key = key
         self._env = {name: environ[name] for name in _NEEDED if name in environ} | {"LC_ALL": "C"}
-        self._folder = ""
+        self._folder = ssh.PrivateFolder()
         self.public = b""
         self.fingerprint = ""
 
     def __enter__(self) -> Self:
-        self._folder = ssh.private_folder()
+        self._folder.__enter__()
         try:
-            self._path = self._key.file or self._written("key.pub", self._key.public)
+            self._path = self._key.file or self._folder.write("key.pub", self._key.public)
             self.public = self._public()
             self.fingerprint = ssh.fingerprint(self.public) if self.public else ""
         except BaseException:
@@ -100,9 +100,7 @@ class Signer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        import shutil
-
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.__exit__()
 
     def _public(self) -> bytes:
         """The public key, as far as it can be known without a passphrase; else b""."""
@@ -128,7 +126,7 @@ class Signer:
         return found
 
     def _signed(self, messages: Sequence[bytes]) -> list[Blob]:
-        paths = [self._written(f"{number}", message) for number, message in enumerate(messages)]
+        paths = [self._folder.write(f"{number}", message) for number, message in enumerate(messages)]
         for path in paths:
             if os.path.exists(f"{path}.sig"):
                 os.unlink(f"{path}.sig")
@@ -143,20 +141,11 @@ class Signer:
                     raise CannotSign(f"{ssh.PROGRAM} made a signature that does not hold", "run it again")
         return blobs
 
-    def _written(self, name: str, content: bytes) -> str:
-        path = os.path.join(self._folder, name)
-        try:
-            with open(path, "wb") as file:
-                file.write(content)
-        except OSError as error:
-            raise files.failure(path, error) from error
-        return path
-
     def _call(self, *options: str) -> Completed:
         try:
             # In our own group: it asks for a passphrase on our terminal.
             done = process.run(
-                (ssh.PROGRAM, *options), env=self._env, timeout=SIGN_SECONDS, own_group=False, cwd=self._folder
+                (ssh.PROGRAM, *options), env=self._env, timeout=SIGN_SECONDS, own_group=False, cwd=self._folder.path
             )
         except process.ProgramMissing as error:
             raise CannotSign(f"nothing can be signed: {error.message}", ssh.INSTALL) from error

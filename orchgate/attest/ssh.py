@@ -163,14 +163,35 @@ class SignerMatch(NamedTuple):
     revoked: bool = False
 
 
-def private_folder() -> str:
-    """A new temporary folder that only this user may look into. Raises WriteError."""
-    import tempfile
+class PrivateFolder:
+    """A temporary folder that only this user may look into, gone at the end of the block. Raises WriteError."""
 
-    try:
-        return tempfile.mkdtemp(prefix="orchgate-")
-    except OSError as error:
-        raise files.failure(error.filename or "a temporary folder", error) from error
+    def __init__(self) -> None:
+        self.path = ""
+
+    def __enter__(self) -> Self:
+        import tempfile
+
+        try:
+            self.path = tempfile.mkdtemp(prefix="orchgate-")
+        except OSError as error:
+            raise files.failure(error.filename or "a temporary folder", error) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        import shutil
+
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def write(self, name: str, content: bytes) -> str:
+        """The path of the file."""
+        path = os.path.join(self.path, name)
+        try:
+            with open(path, "wb") as file:
+                file.write(content)
+        except OSError as error:
+            raise files.failure(path, error) from error
+        return path
 
 
 class Checker:
@@ -179,26 +200,28 @@ class Checker:
     def __init__(self, revoked: Sequence[bytes], environ: Mapping[str, str]) -> None:
         self._revoked = revoked
         self._env = {name: environ[name] for name in _NEEDED if name in environ} | _FIXED
-        self._folder = ""
+        self._folder = PrivateFolder()
         self._lists: list[str] = []
         self._names: dict[tuple[bytes, bytes], Completed] = {}
         self._tested = False
 
     def __enter__(self) -> Self:
-        self._folder = private_folder()
-        for number, content in enumerate(self._revoked):
-            self._lists.append(self._written(f"revoked-{number}", content))
+        self._folder.__enter__()
+        try:
+            for number, content in enumerate(self._revoked):
+                self._lists.append(self._folder.write(f"revoked-{number}", content))
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        import shutil
-
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.__exit__()
 
     def holds(self, blob: Blob, message: bytes, namespace: str = NAMESPACE) -> bool:
         """Whether the key that a signature names made it of this message, whoever has it. Raises CannotVerify."""
         self._test()
-        signature = self._written("signature", armored(blob.data))
+        signature = self._folder.write("signature", armored(blob.data))
         return self._call("check-novalidate", "-n", namespace, "-s", signature, given=message).code == 0
 
     def answer(self, blob: Blob, message: bytes, signer: bytes, at: str) -> SignerMatch:
@@ -207,8 +230,8 @@ class Checker:
         Raises CannotVerify.
         """
         self._test()
-        signature = self._written("signature", armored(blob.data))
-        signers = self._written("signers", signer + b"\n")
+        signature = self._folder.write("signature", armored(blob.data))
+        signers = self._folder.write("signers", signer + b"\n")
         asked = ("-Overify-time=" + at,) if at else ()
         where = ("-s", signature, "-f", signers)
         # A line's names are the same at all times; whether they hold at this one is asked below, each time.
@@ -242,7 +265,7 @@ class Checker:
         for path, content in zip(self._lists, self._revoked, strict=True):
             if content.startswith(_KRL):
                 self._test()
-                public = self._written("test.pub", _SELF_TEST_SIGNER.partition(" ")[2].partition(" ")[2].encode())
+                public = self._folder.write("test.pub", _SELF_TEST_SIGNER.partition(" ")[2].partition(" ")[2].encode())
                 if self._call("-Q", "-f", path, public).code not in (0, 1):
                     raise CannotVerify("the list of revoked keys is damaged", "ssh-keygen -Q -l -f revoked_keys")
                 continue
@@ -254,8 +277,8 @@ class Checker:
         """Raises CannotVerify unless ssh-keygen tells a good signature from a bad one, and knows of times."""
         if self._tested:
             return
-        where = ("-s", self._written("test.sig", _SELF_TEST.encode()))
-        signers = ("-f", self._written("test.signers", _SELF_TEST_SIGNER.encode()), "-I", "test")
+        where = ("-s", self._folder.write("test.sig", _SELF_TEST.encode()))
+        signers = ("-f", self._folder.write("test.signers", _SELF_TEST_SIGNER.encode()), "-I", "test")
         verb = ("verify", "-n", "orchgate-self-test", *where, *signers)
         good = self._call(*verb, "-Overify-time=20200102", given=b"orchgate")
         if good.code != 0:
@@ -266,15 +289,6 @@ class Checker:
         if self._call(*verb, "-Overify-time=20200102", given=b"another").code == 0:
             raise CannotVerify(f"{PROGRAM} takes a wrong signature for a good one", f"command -v {PROGRAM}")
         self._tested = True
-
-    def _written(self, name: str, content: bytes) -> str:
-        path = os.path.join(self._folder, name)
-        try:
-            with open(path, "wb") as file:
-                file.write(content)
-        except OSError as error:
-            raise files.failure(path, error) from error
-        return path
 
     def _call(self, verb: str, *options: str, given: bytes = b"") -> Completed:
         """Raises CannotVerify where it is missing, or does not end."""
