@@ -340,6 +340,8 @@ def test_commands_run_are_recorded_as_runs_of_their_items_and_cited(
 
     task.stage("src/m.py", "x = 2\n")
     assert main(["tasks", "check", TASK, "--write"]) == 1
+    said = capsys.readouterr().out
+    assert (said.count(": ticked, not staged: "), "not ticked" in said) == (2, False)
     assert len(runs_of(task)) == 4  # what was proven on the other tree, and what failed
     task.git("add", ".")
     assert states(shown(capsys, "check", TASK)) == [("proven", True), ("proven", True)]

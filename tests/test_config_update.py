@@ -155,9 +155,11 @@ def test_what_is_not_pinned_yet_is_pinned(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not pinned"):
         looked_at(str(tmp_path), serving({ADDRESS: STRICT}), accept=False, everything=False)
 
-    write(str(tmp_path), looked_at(str(tmp_path), serving({ADDRESS: STRICT}), accept=True, everything=False))
+    update = looked_at(str(tmp_path), serving({ADDRESS: STRICT}), accept=True, everything=False)
+    write(str(tmp_path), update)
 
     assert load_work_tree(str(tmp_path)).top.extends == (pinned(ADDRESS, STRICT),)
+    assert list(lines(update, written=True))[-1] == "  git add .orchgate/extends orchgate.toml"
 
 
 def test_what_nothing_names_any_more_goes_and_nothing_else(tmp_path: Path) -> None:
@@ -188,7 +190,7 @@ def test_what_cannot_be_read_is_not_pinned(tmp_path: Path) -> None:
     before = (tmp_path / "orchgate.toml").read_text()
 
     for wrong in ("<!DOCTYPE html>", "nope = 1\n", "extends = []\n", "a = \0", "[diff-budget]\nmax-lines = 'x'\n"):
-        with pytest.raises(ConfigError, match=r"^\.orchgate/extends/[0-9a-f]{64}\.toml:"):
+        with pytest.raises(ConfigError, match=rf"^{ADDRESS}:"):
             looked_at(str(tmp_path), serving({ADDRESS: wrong}), accept=True, everything=False)
 
     assert ((tmp_path / "orchgate.toml").read_text(), (tmp_path / ".orchgate").exists()) == (before, False)

@@ -128,7 +128,7 @@ def test_the_key_with_which_git_signs(signed: Signed) -> None:
     by_file = signed.repo.orchgate("evidence", "sign", "latest")
 
     assert (without.code, unnamed.code, by_file.code) == (2, 2, 0)
-    assert "no key is named, and git signs with none of SSH" in without.out
+    assert "no key is named, and git does not sign with an SSH key" in without.out
     assert "user.signingkey names none" in unnamed.out
 
 

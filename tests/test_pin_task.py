@@ -48,6 +48,13 @@ def test_a_named_task_pins_what_its_documents_cite(tasks: Repo) -> None:
     assert (main(["evidence", "pin", "--task", START]), pinned(tasks)) == (0, {f"out/{START}/log.txt"})
 
 
+def test_where_nothing_is_cited_the_next_step_is_said(tasks: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    tasks.write(path(START), plan(START))
+
+    assert (main(["evidence", "pin", "--task", START]), pinned(tasks)) == (0, set())
+    assert "no document of the task cites a run" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("word", ["start", "0001"])
 def test_a_task_is_named_by_its_slug_or_number_as_well(tasks: Repo, word: str) -> None:

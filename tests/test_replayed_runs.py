@@ -663,6 +663,7 @@ def test_a_clone_repeats_what_was_fetched(project: Project, tmp_path: Path) -> N
     after = replayed(made, "--base", base)
 
     assert (before[0], before[1]["verdict"]) == (3, "unrepeatable")
+    assert before[1]["runs"][0]["reason"] == "is pinned, but its content is not here"  # its path is named before
     assert before[1]["runs"][0]["hint"].startswith("run `orchgate evidence fetch`")
     assert fetched.code == 0, fetched.out
     assert (after[0], after[1]["verdict"]) == (0, "confirmed")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from orchgate.acceptance.proof import Proof
     from orchgate.markdown.document import Document
 
+TICKED = re.compile(r"[ \t>]*(?:[-*+]|\d{1,9}[.)])[ \t]+\[[xX]\]")
 _BOX = re.compile(r"([ \t>]*(?:[-*+]|\d{1,9}[.)])[ \t]+)\[ \](?=[ \t]|$)")
 
 

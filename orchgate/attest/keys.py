@@ -50,7 +50,7 @@ def named(given: str, git: Git | None) -> NamedKey:
     if given:
         return _of_file(given, "--key")
     if git is None or _setting(git, "gpg.format") != "ssh":
-        raise UsageError("no key is named, and git signs with none of SSH", _suggestion())
+        raise UsageError("no key is named, and git does not sign with an SSH key", _suggestion())
     value = _setting(git, "user.signingkey", "--type=path")
     if not value:
         raise UsageError("git signs with SSH keys, but user.signingkey names none", _suggestion())

@@ -103,7 +103,8 @@ def _weight(rule: Rule) -> str:
 
 
 def _ways(check: str, rule: Rule) -> Iterable[str]:
-    if any(one.in_documents for one in registry.checks() if one.id == check):
+    in_documents = any(one.in_documents for one in registry.checks() if one.id == check)
+    if in_documents and rule.id not in suppressions.UNEXCUSED:
         yield f"<!-- orchgate: ignore[{rule.id}] REASON --> on the line or above it"
     yield f'[[ignore]] paths = ["GLOB"], rules = ["{rule.id}"], reason = "REASON" in the configuration'
     yield from rule.exceptions

@@ -234,7 +234,7 @@ def _update(output: str, *, accept: bool, dry_run: bool, check: bool) -> Verdict
     else:
         sys.stdout.writelines(escape(line) + "\n" for line in update.lines(found, written=writes))
         if found.is_behind and not accept:
-            sys.stdout.write(f"hint: {ACCEPT}\n")
+            sys.stdout.write(f"  hint: {ACCEPT}\n")
     behind = found.is_behind and not accept
     return Verdict.FAIL if behind or (check and found.writes) else Verdict.PASS
 

@@ -129,5 +129,5 @@ def _hint(code: int) -> str:
 def _certificates(error: Exception) -> str:
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(reason, ssl.SSLCertVerificationError):
-        return "SSL_CERT_FILE names a file of certificates that are trusted beside"
+        return "SSL_CERT_FILE can name a file with the certificates to trust"
     return ""

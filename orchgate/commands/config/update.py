@@ -16,7 +16,7 @@ from orchgate.config.names import DIGEST, MOST_SHARED, SharedFile, shared_file
 from orchgate.config.shared.layers import EXTENDS, KEPT, MAX_BYTES, as_kept, kept, layered
 from orchgate.config.source import MAX_BYTES as MAX_CONFIGURATION
 from orchgate.config.source import KeyPositions, Source, error_of, find, parsed
-from orchgate.errors import ConfigError, OrchgateError, Unreadable, UsageError
+from orchgate.errors import ConfigError, OrchgateError, Unreadable, UsageError, quoted
 from orchgate.git.snapshot import WorkTree
 from orchgate.lib import files, paths
 from orchgate.lib.files import sha256_hex
@@ -105,7 +105,7 @@ def looked_at(root: str, fetch: Fetch, *, accept: bool, everything: bool, commit
         return Update(source.file, entries, (), (), writes, _unnamed(root, entries, writes))
     new = repinned(source, [one.sha256 for one in entries])
     writes[source.file] = new.text.encode()
-    after = build(layered(new, _After(root, writes)), exact=True)
+    after = _built(new, _After(root, writes), entries)
     return Update(
         source.file,
         entries,
@@ -114,6 +114,23 @@ def looked_at(root: str, fetch: Fetch, *, accept: bool, everything: bool, commit
         writes,
         _unnamed(root, entries, writes),
     )
+
+
+def _built(source: Source, after: Snapshot, entries: tuple[FileUpdate, ...]) -> Config:
+    """Raises ConfigError. What was fetched is named by its address there: its file is not written yet."""
+    try:
+        return build(layered(source, after), exact=True)
+    except ConfigError as error:
+        names = {one.path: one.shared.place for one in entries if one.shared.is_address}
+        told = [
+            (
+                message.replace(place[0], names.get(place[0], place[0])),
+                hint,
+                (names.get(place[0], place[0]), *place[1:]),
+            )
+            for message, hint, place in ((error.message, error.hint, error.place), *error.others)
+        ]
+        raise ConfigError(*told[0][:2], tuple(told[1:]), told[0][2]) from error
 
 
 def _shared(source: Source, *, pinned: bool) -> tuple[SharedFile, ...]:
@@ -297,6 +314,13 @@ def lines(update: Update, *, written: bool) -> Iterator[str]:
     for word, listed in zip(done, (sorted(update.writes), update.removes), strict=True):
         if listed:
             yield f"{word} {', '.join(listed)}"
+    if written and (update.writes or update.removes):
+        changed = (
+            *(one.path for one in update.entries if one.state == PINNED),
+            *update.removes,
+            *sorted(update.writes),
+        )
+        yield f"  git add {' '.join(dict.fromkeys(KEPT if one.startswith(KEPT) else quoted(one) for one in changed))}"
 
 
 def _said(one: FileUpdate) -> str:

@@ -147,6 +147,8 @@ def _cited(place: workspace.PinSource, repository: Repository, args: argparse.Na
         _ask(many.pins, args, read.whose)
         made, moved = pin.update(place.root, _maker(place, args, wanted, asks=False))
     notes = [*wanted.notes, *_links_left(wanted.found, made)]
+    if not links and read.whose:
+        notes += ["no document of the task cites a run: add a line `Evidence: MANIFEST` to one, then pin again"]
     _say_unless(args, notes)
     return _Done(made, list(wanted.found.files), moved, wanted, notes)
 

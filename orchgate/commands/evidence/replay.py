@@ -227,7 +227,7 @@ def _replayed(path: str, places: _Places, request: ReplayRequest, args: argparse
     except (Contradicted, Unrepeatable) as error:
         return again.refused(error)
     except OrchgateError as error:
-        return again.refused(Unrepeatable(f"{path}: {error.message}", error.hint))
+        return again.refused(Unrepeatable(error.message.removeprefix(path).lstrip(": "), error.hint))
     tell(args, *replay_report.before(recorded))
     return again.replay(recorded, request)
 
@@ -236,7 +236,7 @@ def _say(args: argparse.Namespace, cited: Cited) -> None:
     if cited.manifests:
         what = counted(len(cited.manifests), "run")
         drawn = f" of {cited.cited}, drawn by --seed {cited.seed}" if cited.seed else ""
-        tell(args, f"repeats {what}{drawn}: the programs of the recorded trees run here, whoever wrote them")
+        tell(args, f"repeating {what}{drawn}: this runs the programs of the recorded trees, whoever wrote them")
 
 
 def tell(args: argparse.Namespace, *lines: str) -> None:

@@ -27,7 +27,7 @@ What is signed is an in-toto Statement about tree, commit, manifest and journal.
 EXAMPLES = ("orchgate evidence sign --task 0001-faster-start", "orchgate evidence sign latest --key ~/.ssh/id_ed25519")
 EXIT_CODES = {
     1: "a run was not signed: it contradicts its journal, is not finished, or lies elsewhere",
-    2: "wrong usage; no key is named, and git signs with none of SSH",
+    2: "wrong usage; no key is named, and git does not sign with an SSH key",
     3: "the key could not be used, or a document cannot be read",
 }
 VERSION = 1

@@ -7,9 +7,9 @@ import sys
 
 from orchgate.acceptance.proof import Proof, ProofRecord, ProofState, documents_of
 from orchgate.acceptance.proving import WITHIN, prove
-from orchgate.acceptance.writing import with_proofs
+from orchgate.acceptance.writing import TICKED, with_proofs
 from orchgate.commands.shared import work_tree
-from orchgate.commands.tasks.standing import Owed, require_staged
+from orchgate.commands.tasks.standing import OPEN, Owed, require_staged
 from orchgate.errors import OrchgateError, quoted
 from orchgate.evidence.facts import CitedRuns
 from orchgate.evidence.run_trees import TreeLookup
@@ -150,6 +150,14 @@ def write(ledger: Ledger, found: Sequence[TickedDocument]) -> None:
         require_staged(ledger, root, edit.path)
     for edit in found:
         files.replace(os.path.join(root, edit.path), edit.text.encode("utf-8", "surrogateescape"))
+
+
+def ticked(task: TaskStanding, found: Sequence[TickedDocument]) -> Iterator[Owed]:
+    """What a task owes, where boxes that were ticked just now are to be staged: what is judged is what is staged."""
+    new = {(edit.path, number) for edit in found for number, line in edit.lines if TICKED.match(line)}
+    for one in task.owes:
+        is_new = not one.rule and (one.path, one.line) in new
+        yield one._replace(message=one.message.replace(OPEN, "ticked, not staged: ", 1)) if is_new else one
 
 
 def lines(known: TaskProofs) -> Iterator[str]:

@@ -131,6 +131,7 @@ def _one(ledger: Ledger, args: argparse.Namespace, *, running: bool) -> Verdict 
     found = accepting.edits(ledger, known) if args.verb == "check" else []
     if found and args.write:
         accepting.write(ledger, found)
+        task = task._replace(owes=tuple(accepting.ticked(task, found)))
     written = standing.close(ledger, task) if args.verb == "close" and not (task.owes or ledger.troubles) else ()
     if args.output_format == "json":
         proofs: dict[str, object] = {"acceptance": [accepting.as_json(one) for one in known.proofs]}

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 JUDGING = ("documents", "evidence")  # the checks whose findings are about a task's documents
 INACTIVE = "inactive"
+OPEN = "not ticked: "  # of a box in a checklist
 
 
 class Owed(NamedTuple):
@@ -167,7 +168,7 @@ def _owed(diagnostic: Diagnostic) -> Owed:
 
 
 def _open_box(checklist: Document, offset: int, text: str) -> Owed:
-    return Owed("", *checklist.location(offset), f"not ticked: {clip(' '.join(text.split()), 100)}", "")
+    return Owed("", *checklist.location(offset), f"{OPEN}{clip(' '.join(text.split()), 100)}", "")
 
 
 def _runs(root: str) -> tuple[Mapping[str, list[tuple[str, str]]], list[Trouble]]:
