@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from orchgate.commands.run import RunSummary, exit_code, show
-    from orchgate.runner.pipeline_run import resume
+    from orchgate.runner.resumption import resume
     from orchgate.runs.ids import run_folder
 
     task, folder = work_tree.locate(work_tree.root(), args.run, args.task)

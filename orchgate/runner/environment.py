@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from orchgate.runs.ids import RunTrace, SpanContext
     from orchgate.runs.stages import Stage
     from orchgate.runs.state import Event
+    from orchgate.runs.used_tools import Facts, UsedTools
 
 # Programs that would ask a question, or open an editor or a pager, learn that no user is there. TERM=dumb keeps cursor
 # movements out of the log. PYTHONUNBUFFERED is left alone: it would slow down what is being measured.
@@ -102,3 +103,13 @@ def unhooked(environ: Mapping[str, str]) -> dict[str, str]:
         return dict(environ)
     path = os.pathsep.join(part for part in environ.get("PATH", "").split(os.pathsep) if part != own)
     return {name: value for name, value in environ.items() if name != "VIRTUAL_ENV"} | {"PATH": path}
+
+
+def tools_of(stage: Stage, used: UsedTools, cwd: str, environ: Mapping[str, str]) -> Sequence[Facts]:
+    """The tools that a stage starts, as far as they can be told."""
+    known = used.known(stage.argv, cwd, environ)
+    if known is None:
+        from orchgate.tools.programs import of_stage
+
+        return of_stage(stage.argv, stage.shell, used, cwd, environ)
+    return known

@@ -1,7 +1,4 @@
-"""One run of a pipeline: which stage starts next, what the end of a stage leads to, and what is recorded.
-
-A run that was killed, cancelled or failed can be resumed: what succeeded is kept, the rest runs again.
-"""
+"""One run of a pipeline: which stage starts next, what the end of a stage leads to, and what is recorded."""
 
 from __future__ import annotations
 
@@ -9,12 +6,10 @@ import contextlib
 import os
 from functools import partial
 
-from orchgate.errors import OrchgateError, quoted
-from orchgate.git.call import scrubbed
 from orchgate.lib.forks import cores
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runner import environment, stage_run, writer
-from orchgate.runner.session import Session, recorded_digest, reopened, resume_event
+from orchgate.runner.session import Session, used_tools
 from orchgate.runner.stage_run import LONGEST_DETAIL, StageAttempt
 from orchgate.runs import ids, state
 from orchgate.runs.run import outcome
@@ -26,16 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
-    from orchgate.git.state import WorkTreeState
     from orchgate.runner.session import RunSettings
     from orchgate.runner.stage_cache import StageCache
     from orchgate.runner.stage_run import StageOutcome
     from orchgate.runner.writer import Recorder
     from orchgate.runs.ids import SpanContext
-    from orchgate.runs.run import Run
     from orchgate.runs.stages import Pipeline, Stage
     from orchgate.runs.state import Event
-    from orchgate.runs.used_tools import Facts, UsedTools
+    from orchgate.runs.used_tools import Facts
 
 
 PARALLEL = 4  # stages at once where the pipeline does not say; fewer with fewer cores
@@ -54,7 +47,7 @@ class Finished(NamedTuple):
 
 def run(settings: RunSettings, pipeline: Pipeline, limit: float | None = None) -> Finished:
     """Runs a pipeline to its end, for `limit` seconds at most. Raises OrchgateError when that could not be recorded."""
-    tools = _used_tools(settings)
+    tools = used_tools(settings)
     with Session(settings) as session:
         session.tools = tools
         recorder = writer.create(settings.records, settings.task, session.clock, settings.reporter.seen)
@@ -64,28 +57,6 @@ def run(settings: RunSettings, pipeline: Pipeline, limit: float | None = None) -
             if limit is not None:
                 session.loop.later(limit, partial(run_.stop, "timeout"))
             return drive(run_)
-
-
-def _used_tools(settings: RunSettings) -> UsedTools:
-    """What will be known of the tools of a run. Those that are declared are asked now, while no stage runs."""
-    from orchgate.runs.used_tools import UsedTools
-
-    used = UsedTools(settings.root, settings.repository)
-    if settings.tools:
-        from orchgate.tools.ask import ask
-
-        ask(settings.tools, used, {**scrubbed(settings.environ), **environment.NON_INTERACTIVE})
-    return used
-
-
-def _tools_of(stage: Stage, used: UsedTools, cwd: str, environ: Mapping[str, str]) -> Sequence[Facts]:
-    """The tools that a stage starts, as far as they can be told."""
-    known = used.known(stage.argv, cwd, environ)
-    if known is None:
-        from orchgate.tools.programs import of_stage
-
-        return of_stage(stage.argv, stage.shell, used, cwd, environ)
-    return known
 
 
 def drive(run_: PipelineRun, resumed: Mapping[str, Any] | None = None) -> Finished:
@@ -243,7 +214,7 @@ class PipelineRun:
         if self._tries[index] == 1 and self.session.tools:
             where = environment.folder(self.session.settings.root, stage)
             environ = {**self._base, **stage.env} if stage.env else self._base
-            event |= self._news(_tools_of(stage, self.session.tools, where, environ))
+            event |= self._news(environment.tools_of(stage, self.session.tools, where, environ))
         self.recorder.record(event | ({"uncached": reason} if reason else {}))
         path = os.path.join(self.recorder.folder, log)
         attempt = StageAttempt(stage, self.session.settings.root, self._environ(index), path, number)
@@ -416,60 +387,3 @@ def _cache(settings: RunSettings, pipeline: Pipeline, inherited: Mapping[str, st
     from orchgate.runner.stage_cache import StageCache
 
     return StageCache(settings, pipeline, inherited)
-
-
-def resume(settings: RunSettings, folder: str) -> Finished:
-    """Runs what is left of a run. Raises OrchgateError when that would not be the same run any more."""
-    tools = _used_tools(settings)
-    with reopened(settings, folder) as (session, recorder, known):
-        session.tools = tools
-        if known.run.status == "succeeded":
-            return Finished(folder, recorder.settle())
-        pipeline = _same_pipeline(settings, known.run, recorder)
-        _same_tree(settings.git, known.run)
-        session.guard(recorder.journal.descriptor)
-        return drive(PipelineRun(session, pipeline, recorder), resume_event(session, known))
-
-
-def _same_pipeline(settings: RunSettings, run: Run, recorder: Recorder) -> Pipeline:
-    name = run.pipeline_id
-    if run.parent_run_id:
-        raise OrchgateError(f"this run is part of run {run.parent_run_id}", f"orchgate resume {run.parent_run_id}")
-    if "agent_loop" in recorder.events[0]:
-        raise OrchgateError("this run is an agent loop", f"orchgate rlm --resume {run.run_id}")
-    if run.replays:
-        hint = f"orchgate evidence replay {run.replays.run_id}"
-        raise OrchgateError(f"this run repeats run {run.replays.run_id}, in a work tree that is gone", hint)
-    if "observed" in recorder.events[0]:
-        raise OrchgateError(
-            "this run was observed from outside and cannot be resumed", f"orchgate observe -- {_command(run)}"
-        )
-    if "accepts" in recorder.events[0]:
-        command = f"orchgate tasks check {quoted(run.task_id)}"
-        raise OrchgateError("this run is the proof of an item of a checklist, which is run anew", command)
-    pipeline = settings.pipelines.get(name)
-    known = pipeline is not None and pipeline.digest == recorded_digest(tuple(recorder.events))
-    if pipeline is None or not known or len(pipeline.stages) != len(run.stages):
-        raise OrchgateError(
-            f"pipeline {name} has changed since the run began, so the run cannot be resumed",
-            _run_anew(run),
-        )
-    return pipeline
-
-
-def _run_anew(run: Run) -> str:
-    return f"orchgate run {quoted(run.pipeline_id)} --task {quoted(run.task_id)}"
-
-
-def _command(run: Run) -> str:
-    return " ".join(str(stage.command) for stage in run.stages[:1])[:200]
-
-
-def _same_tree(now: WorkTreeState | None, run: Run) -> None:
-    before = run.git.tree if run.git else None
-    if (now.tree if now else None) != before:
-        raise OrchgateError(
-            f"the run began on tree {str(before)[:12]}, the work tree is now "
-            f"{str(now.tree if now else None)[:12]}: the run cannot be resumed",
-            _run_anew(run),
-        )

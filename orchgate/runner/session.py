@@ -19,7 +19,7 @@ from orchgate.errors import OrchgateError
 from orchgate.git.call import scrubbed
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol
 from orchgate.runner import meter, process_tree, suspended
-from orchgate.runner.environment import observer
+from orchgate.runner.environment import NON_INTERACTIVE, observer
 from orchgate.runner.loop import Loop
 from orchgate.runner.suspended import STOPPING
 from orchgate.runs import ids, usage
@@ -370,6 +370,18 @@ def resume_event(session: Session, known: RunStatus) -> Event:
     if known.torn:
         resumed["detail"] = f"unfinished lines in the journal: {', '.join(map(str, known.torn[:20]))}"
     return resumed
+
+
+def used_tools(settings: RunSettings) -> UsedTools:
+    """What will be known of the tools of a run. Those that are declared are asked now, while no stage runs."""
+    from orchgate.runs.used_tools import UsedTools
+
+    used = UsedTools(settings.root, settings.repository)
+    if settings.tools:
+        from orchgate.tools.ask import ask
+
+        ask(settings.tools, used, {**scrubbed(settings.environ), **NON_INTERACTIVE})
+    return used
 
 
 def recorded_digest(events: tuple[Event, ...]) -> str:
