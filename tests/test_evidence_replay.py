@@ -17,6 +17,7 @@ from orchgate.replay.comparison import (
     combined,
     differences,
     gross,
+    is_time,
     machine_differences,
     verdict,
 )
@@ -166,6 +167,63 @@ def test_tests_that_failed_here_and_not_there_are_named() -> None:
         CONTRADICTED,
         ["test tests: 28 passed, 2 failed -> 25 passed, 5 failed: failed here: c, d, e and 1 more"],
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        *(
+            (name, True)
+            for name in ("wall_seconds", "p95Ms", "latency_us", "build.time", "time", "requests_per_second")
+        ),
+        *((name, False) for name in ("items", "assertions", "violations", "tokens", "columns", "status", "forms", "")),
+    ],
+)
+def test_a_number_is_a_time_by_the_last_word_of_its_name(name: str, expected: bool) -> None:
+    assert is_time(name) is expected
+
+
+def test_failures_that_a_record_leaves_out_are_no_confirmation() -> None:
+    assert judged(run(stage()), run(stage(tests=tally(3, 2))))[0] is UNREPEATABLE
+    assert judged(run(stage()), run(stage(tests=tally(3))))[0] is CONFIRMED
+
+
+def test_other_tests_that_failed_are_named_where_as_many_did() -> None:
+    old, new = (run(stage(tests=tally(3, 1), failed_tests=(name,))) for name in "ab")
+
+    assert judged(old, new) == (
+        CONFIRMED,
+        ["test failed tests: 3 passed, 1 failed -> 3 passed, 1 failed: failed here: b"],
+    )
+
+
+def test_with_other_tools_other_tests_may_be_there_but_none_may_fail() -> None:
+    old, fewer, failing = (run(stage(tests=one)) for one in (tally(30), tally(25, skipped=1), tally(25, 2)))
+
+    assert verdict(combined([differences(old, fewer)] * 2, same_place=False)) is CONTRADICTED
+    assert verdict(combined([differences(old, fewer)] * 2, same_place=False, same_tools=False)) is UNREPEATABLE
+    assert verdict(combined([differences(old, failing)] * 2, same_place=False, same_tools=False)) is CONTRADICTED
+
+
+def test_a_repetition_that_did_not_come_so_far_makes_nothing_flaky() -> None:
+    late = run(stage("cancelled", status_detail="timed out"), status="cancelled")
+
+    found, said = judged(run(stage()), run(FAILED), late)
+
+    assert (found, said[0].partition(": ")[2]) == (
+        UNREPEATABLE,
+        "succeeded -> failed (exit 1): in 1 of 2 repetitions only: timed out",
+    )
+
+
+def test_what_differs_only_in_times_below_a_stage_hides_nothing_of_the_stage() -> None:
+    old, new = run(stage(metrics={"wall_seconds": 1.0})), run(stage(metrics={"wall_seconds": 2.0}))
+    before = run(stage(name="call", sub_run_id="a", allow_failure=True))
+    after = run(stage("failed", name="call", sub_run_id="b", allow_failure=True))
+
+    found = differences(before, after, lambda *_: (old, new))
+
+    assert [(one.stage, one.what) for one in found] == [("call/test", "wall_seconds"), ("call", "status")]
 
 
 def test_a_metric_that_is_not_reported_contradicts() -> None:

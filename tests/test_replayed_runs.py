@@ -367,6 +367,22 @@ def test_a_flaky_stage_neither_confirms_nor_contradicts(project: Project, tmp_pa
     assert (code, verdict) == (3, "unrepeatable")
 
 
+def test_no_repetition_finds_what_another_one_left_in_its_tree(project: Project) -> None:
+    project.define("tidy", {"id": "make", "shell": "mkdir made out && echo bad >a.txt"})
+    project.define("sly", {"id": "pass", "shell": "test -e mark || { touch mark; exit 1; }"})
+    assert project.run("tidy").code == 0
+
+    code, document = replayed(project, "latest", "--runs", "2")
+    assert (code, document["verdict"], len(document["runs"][0]["replays"])) == (0, "confirmed", 2)
+
+    project.repo.git("checkout", "a.txt")
+    assert project.run("sly").code == 1
+    forge(project.folders()[-1], succeed)
+    os.unlink(project.root / "mark")
+    code, verdict, found = one(project, "latest")
+    assert (code, verdict) == (1, "contradicted"), found
+
+
 def test_a_run_that_takes_too_long_is_unrepeatable(project: Project, tmp_path: Path) -> None:
     project.define("slow", {"id": "wait", "shell": f"test ! -e {tmp_path}/slow || sleep 600"})
     assert project.run("slow").code == 0

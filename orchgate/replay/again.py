@@ -83,8 +83,8 @@ def refused(error: OrchgateError, run: Run | None = None) -> ReplayOutcome:
 def replay(recorded: ReplayableRun, asked: ReplayRequest) -> ReplayOutcome:
     """Repeats a run. Raises KeyboardInterrupt for a signal, once nothing of it is left."""
     try:
-        with _scene(recorded, asked) as scene:
-            return _judged(recorded, scene, list(_repetitions(recorded, scene, asked)))
+        notes, repeated = zip(*_repetitions(recorded, asked), strict=True)
+        return _judged(recorded, notes[0], repeated)
     except OrchgateError as error:
         return refused(error, recorded.run)
 
@@ -96,14 +96,16 @@ def tidy(asked: ReplayRequest) -> None:
             worktree_cache.discard(asked.repository, found)
 
 
-def _repetitions(recorded: ReplayableRun, scene: _Scene, asked: ReplayRequest) -> Iterator[Run]:
+def _repetitions(recorded: ReplayableRun, asked: ReplayRequest) -> Iterator[tuple[tuple[str, ...], Run]]:
+    """What is to be known of each repetition, and its run; each begins in a tree without what the others left there."""
     deadline = None if asked.seconds is None else working_time.now() + asked.seconds
     for number in range(asked.times or MOST_TIMES):
         left = None if deadline is None else max(0.0, deadline - working_time.now())
         if number and left == 0.0:
             return
-        ran = _once(scene, left)
-        yield ran
+        with _scene(recorded, asked) as scene:
+            ran = _once(scene, left)
+        yield scene.notes, ran
         contradicts = (one.weight is comparison.Weight.CONTRADICTS for one in standing.differences(recorded.run, ran))
         if asked.times is None and not any(contradicts):
             return
@@ -120,16 +122,13 @@ def _once(scene: _Scene, seconds: float | None) -> Run:
     return run
 
 
-def _judged(recorded: ReplayableRun, scene: _Scene, repeated: Sequence[Run]) -> ReplayOutcome:
-    found = comparison.combined(
-        [standing.differences(recorded.run, one) for one in repeated],
-        standing.is_same_place(recorded.run, repeated[0]),
-    )
+def _judged(recorded: ReplayableRun, known: tuple[str, ...], repeated: Sequence[Run]) -> ReplayOutcome:
+    found = standing.combined(recorded.run, repeated)
     times = [one.usage.wall_seconds for one in repeated if one.usage and one.usage.wall_seconds is not None]
     usage = recorded.run.usage
     cached = any(stage.cached for stage in recorded.run.stages)
     gross = comparison.gross(usage.wall_seconds if usage and not cached else None, times)
-    notes = (*scene.notes, *((f"it {gross}: that alone decides nothing",) if gross else ()))
+    notes = (*known, *((f"it {gross}: that alone decides nothing",) if gross else ()))
     return ReplayOutcome(
         comparison.verdict(found),
         run=recorded.run,

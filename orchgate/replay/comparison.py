@@ -9,6 +9,9 @@ a work tree that was just made, and machines differ.
 
 from __future__ import annotations
 
+import re
+
+from orchgate.lib.lazy import lazy
 from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple
 from orchgate.model import Verdict
 
@@ -25,7 +28,13 @@ _NOT_STARTED = (126, 127)  # exit codes of shells
 _REACHED = ("succeeded", "failed")
 _COUNTS = ("passed", "failed", "skipped", "errors")
 _NAMED = 3  # tests
-_OF_TIME = ("seconds", "second", "ms", "us", "ns", "time", "duration", "elapsed")
+_OTHERS_RAN = "another number of them ran"
+_OF_TIME = lazy(
+    r"s|secs?|seconds?|ms|millis|milliseconds|us|micros|microseconds|ns|nanos|nanoseconds|minutes|"
+    r"time|runtime|walltime|duration|elapsed|latency",
+    re.IGNORECASE,
+)
+_LAST_WORD = lazy(r"([A-Z]?[a-z]+|[A-Z]+)[^A-Za-z]*$")  # of snake_case and camelCase: `items` ends in no `ms`
 # What libraries and programs say where there is no network: from the C library, curl, git and Node.
 _OFFLINE = ("could not resolve host", "temporary failure in name resolution", "network is unreachable", "enotfound")
 _MACHINE = ("cpu_model", "cores", "memory_class", "kernel", "python", "container")
@@ -104,7 +113,9 @@ def _differences(old: Run, new: Run, children: ChildPair, prefix: str) -> Iterat
             continue
         pair = children(stage.sub_run_id, other.sub_run_id) if stage.sub_run_id and other.sub_run_id else None
         inner = list(_differences(*pair, children, f"{name}/")) if pair else []
-        found += inner or _of_stage(name, stage, other, lacking.get(stage.id, ""))
+        found += inner
+        if not any(one.what in ("status", "stage") for one in inner):  # or what differs is told by its own stages
+            found += _of_stage(name, stage, other, lacking.get(stage.id, ""))
     found += [
         Difference(prefix + stage.id, "stage", "none", stage.status, Weight.CONTRADICTS, "left out of the record")
         for stage in new.stages
@@ -184,19 +195,25 @@ def _failed_anew(old: StageRun, new: StageRun) -> str:
 
 def _of_tests(name: str, old: TestCounts | None, new: TestCounts | None, failed: str) -> Iterator[Difference]:
     """Tests that were moved between passed and skipped were not contradicted, but fewer passed."""
-    if old is None or old == new:
+    if old is None:
+        if new is not None:
+            weight = Weight.HINDERS if new.failed + new.errors else Weight.NOTED
+            yield Difference(name, "tests", "none", counts(new), weight, "left out of the record")
         return
     if new is None:
         yield Difference(name, "tests", counts(old), "none", Weight.CONTRADICTS, "it reported no tests")
         return
     before, after = ([getattr(one, key) for key in _COUNTS] for one in (old, new))
     if before == after:
+        if failed:
+            yield Difference(name, "failed tests", counts(old), counts(new), Weight.NOTED, failed)
         return
-    skipped_only = sum(before) == sum(after) and (old.failed, old.errors) == (new.failed, new.errors)
+    as_bad = (old.failed, old.errors) == (new.failed, new.errors)
+    skipped_only = sum(before) == sum(after) and as_bad
     weight = Weight.CONTRADICTS
     if skipped_only:
         weight = Weight.HINDERS if new.passed < old.passed else Weight.NOTED
-    why = "they were skipped here" if weight is Weight.HINDERS else failed
+    why = "they were skipped here" if weight is Weight.HINDERS else (_OTHERS_RAN if as_bad else failed)
     yield Difference(name, "tests", counts(old), counts(new), weight, why)
 
 
@@ -220,40 +237,49 @@ def _of_metrics(name: str, old: Mapping[str, float], new: Mapping[str, float]) -
 
 def is_time(name: str) -> bool:
     """Whether a number is a time, or a rate, by its name: it is another one every time."""
-    return name.lower().endswith(_OF_TIME)
+    found = _LAST_WORD.search(name)
+    return found is not None and _OF_TIME.fullmatch(found[1]) is not None
 
 
-def combined(every: Sequence[Sequence[Difference]], same_place: bool) -> list[Difference]:
+def combined(every: Sequence[Sequence[Difference]], same_place: bool, *, same_tools: bool = True) -> list[Difference]:
     """The differences of several repetitions as one: what only some of them show contradicts nothing.
 
     A counter that differs between them varies, and is told as a time is. On another machine, or with other tools, it
-    may be another one.
+    may be another one; and with other tools other tests may be there.
     """
     by_key: dict[tuple[str, str], list[Difference]] = {}
     for one in (one for found in every for one in found):
         by_key.setdefault((one.stage, one.what), []).append(one)
-    return [_combined(found, len(every), same_place) for found in by_key.values()]
+    return [_combined(found, len(every), same_place, same_tools) for found in by_key.values()]
 
 
-def _combined(found: Sequence[Difference], times: int, same_place: bool) -> Difference:
+def _combined(found: Sequence[Difference], times: int, same_place: bool, same_tools: bool) -> Difference:
     heaviest = max(found, key=lambda one: _ORDER[one.weight])
     if heaviest.weight is not Weight.CONTRADICTS:
         return heaviest
-    values = list(dict.fromkeys(one.now for one in found))
     if heaviest.what not in _EXACT:
-        if len(values) > 1 or len(found) < times:
-            far = len(found) == times and _is_far(heaviest.recorded, values)
-            why = "it varies, and is never near that" if far else "it varies"
-            return heaviest._replace(now=" to ".join(values), weight=Weight.HINDERS if far else Weight.NOTED, why=why)
-        if times == 1:
-            return heaviest._replace(weight=Weight.HINDERS, why="one repetition does not tell whether it varies")
-        if not same_place:
-            return heaviest._replace(weight=Weight.HINDERS, why="the machine or its tools are other ones")
-        return heaviest
+        return _of_counter(heaviest, found, times, same_place)
     contradicting = sum(one.weight is Weight.CONTRADICTS for one in found)
     if contradicting < times:
-        why = f"in {contradicting} of {times} repetitions only: it is flaky"
+        hindered = next((one.why for one in found if one.weight is Weight.HINDERS), "it is flaky")
+        why = f"in {contradicting} of {times} repetitions only: {hindered}"
         return heaviest._replace(weight=Weight.HINDERS, why=why)
+    if not same_tools and all(one.why == _OTHERS_RAN for one in found):
+        return heaviest._replace(weight=Weight.HINDERS, why=f"{_OTHERS_RAN}, with other tools")
+    return heaviest
+
+
+def _of_counter(heaviest: Difference, found: Sequence[Difference], times: int, same_place: bool) -> Difference:
+    """A number that a program reports of itself: `heaviest` of what was found of it."""
+    values = list(dict.fromkeys(one.now for one in found))
+    if len(values) > 1 or len(found) < times:
+        far = len(found) == times and _is_far(heaviest.recorded, values)
+        why = "it varies, and is never near that" if far else "it varies"
+        return heaviest._replace(now=" to ".join(values), weight=Weight.HINDERS if far else Weight.NOTED, why=why)
+    if times == 1:
+        return heaviest._replace(weight=Weight.HINDERS, why="one repetition does not tell whether it varies")
+    if not same_place:
+        return heaviest._replace(weight=Weight.HINDERS, why="the machine or its tools are other ones")
     return heaviest
 
 

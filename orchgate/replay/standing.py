@@ -53,10 +53,25 @@ def differences(old: Run, new: Run) -> list[Difference]:
     return comparison.differences(old, new, children)
 
 
+def combined(old: Run, repeated: Sequence[Run]) -> list[Difference]:
+    """The differences between a run and all repetitions of it."""
+    every = [differences(old, one) for one in repeated]
+    return comparison.combined(every, is_same_place(old, repeated[0]), same_tools=has_same_tools(old, repeated[0]))
+
+
 def is_same_place(old: Run, new: Run) -> bool:
     """Whether two runs were made on one class of machines, with the same tools as far as both say."""
     machines = bool(old.machine and new.machine and old.machine.fingerprint == new.machine.fingerprint)
-    return machines and not tools.differences(old.tools, new.tools)
+    return machines and has_same_tools(old, new)
+
+
+def has_same_tools(old: Run, new: Run) -> bool:
+    """Whether two runs had the same tools and the same kind of system, as far as both say."""
+    if old.machine and new.machine:
+        before, after = ((one.python, (one.kernel or "").partition(" ")[0]) for one in (old.machine, new.machine))
+        if before != after:
+            return False
+    return not tools.differences(old.tools, new.tools)
 
 
 def is_repetition(folder: str) -> bool:
@@ -91,7 +106,7 @@ def of_run(folder: str) -> Standing | None:
 
 def _standing(old: Run, repeated: Sequence[Run]) -> Standing:
     newest = repeated[0]
-    found = comparison.combined([differences(old, one) for one in repeated], is_same_place(old, newest))
+    found = combined(old, repeated)
     at = timestamp(newest.completed_at or newest.started_at)
     machine = newest.machine.fingerprint if newest.machine else ""
     return Standing(old.run_id, comparison.verdict(found), newest.run_id, at, machine)
