@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from orchgate.commands.status import row
+from orchgate.commands.shared.run_rows import row
 from orchgate.lib import working_time
 from orchgate.runner import suspended
 from orchgate.runs import ids

@@ -13,7 +13,7 @@ from fuzz.judging import Asked, judge, samples
 from fuzz.targets.manifests import JOURNAL, plain
 from fuzz.violation import Violation
 from orchgate.commands import status
-from orchgate.commands.shared import screen
+from orchgate.commands.shared import run_rows, screen
 from orchgate.errors import OrchgateError
 from orchgate.exports import bmf, chrome, csv, ctrf, junit, otlp
 from orchgate.exports.recorded import exports
@@ -74,7 +74,7 @@ def _derived(data: bytes) -> object:
 
 def shown(place: str) -> None:
     """What `status`, `resume`, `hotspots` and `metrics` make of a run."""
-    rows = [status.row(TASK, place)]
+    rows = [run_rows.row(TASK, place)]
     json.dumps(rows)
     list(status._text(rows, screen.here(), detailed=True))
     with contextlib.suppress(OrchgateError):

@@ -128,12 +128,12 @@ def _said(task: str) -> Page:
 
 
 def _page(judged: Judged, only: str) -> Page:
-    from orchgate.commands import status
+    from orchgate.commands.shared import run_rows
     from orchgate.report import collect
     from orchgate.runs import ids
 
     tasks = [one for one in judged.tasks if not only or one.task_id == only]
-    now, row_of = ids.moment(time.time()), status.row
+    now, row_of = ids.moment(time.time()), run_rows.row
     return collect.page(
         collect.Sources(
             judged.root, now, judged.gate, judged.ctx, tasks, judged.problems, row_of, _stale(judged.ctx), only

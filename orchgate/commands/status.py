@@ -8,25 +8,22 @@ import time
 from datetime import UTC, datetime
 from itertools import islice
 
-from orchgate.commands.shared import screen, work_tree
+from orchgate.commands.shared import run_rows, screen, work_tree
 from orchgate.commands.shared.lines import (
     broken_rows,
     failed_tests,
     grouped,
-    inner_facts,
     lower_bounds,
     repetition_lines,
     tests,
 )
 from orchgate.commands.shared.options import Renamed, output_format, whole_number
 from orchgate.errors import OrchgateError, quoted
-from orchgate.lib import files
 from orchgate.lib.text import aligned, clip, short_seconds
 from orchgate.lib.typed import TYPE_CHECKING, suppress
 from orchgate.model import Verdict
 from orchgate.outputs._escape import escape
 from orchgate.runs import ids, usage
-from orchgate.runs.run import timestamp
 
 if TYPE_CHECKING:
     import argparse
@@ -36,9 +33,8 @@ if TYPE_CHECKING:
     from orchgate.commands.shared.command_line import Parser
     from orchgate.commands.shared.screen import Screen
     from orchgate.git.repository import Repository
-    from orchgate.runner.session import RunStatus
     from orchgate.runs.implementation_gate import Gate
-    from orchgate.runs.run import Run, StageRun
+    from orchgate.runs.run import Run
 
 SUMMARY = "show the runs: how they ended, and what those in progress are doing"
 ABOUT = "Without RUN, lists the newest runs of all tasks, and the result of the gate's own run for this commit."
@@ -47,9 +43,6 @@ EXIT_CODES = {0: "shown, however the runs ended", 3: "the run that was asked for
 VERSION = 1
 LISTED = 20
 REFRESH_SECONDS = 0.5
-UNREADABLE = "unreadable"
-AHEAD = "dated in the future, so the clock was wrong; it does not count as the latest"
-_OURS = b'{"event":'  # how our journals begin
 _NAME = 28  # characters of a stage's id on a terminal
 _BAR, _LEAST_BAR = 40, 8  # characters of the longest bar, and of one that still says something
 _CUT = {1: 8, 2: 8, 6: 6}  # columns that may be cut, and to what
@@ -84,12 +77,12 @@ def run(args: argparse.Namespace) -> Verdict:
         if args.output_format == "json":
             before = _print_json(_document(root, rows, gate, troubles), before, args)
         else:
-            shown = grouped(rows, row)
+            shown = grouped(rows, run_rows.row)
             seen = screen.here()
             lines = _text(shown, seen, detailed=True) if args.run else (*_text(shown, seen), *_gate_line(gate))
             before = _print([*lines, *map(escape, troubles)], before)
         if not args.follow or not _in_progress(rows):
-            return Verdict.BROKEN if args.run and rows[0]["status"] == UNREADABLE else Verdict.PASS
+            return Verdict.BROKEN if args.run and rows[0]["status"] == run_rows.UNREADABLE else Verdict.PASS
         time.sleep(REFRESH_SECONDS)
 
 
@@ -99,7 +92,7 @@ def _document(root: str, rows: Sequence[Mapping[str, Any]], gate: Gate, troubles
     unread = [problem("unreadable", one) for one in troubles]
     for row in rows:
         if row["problem"]:
-            code = "unreadable" if row["status"] == UNREADABLE else "doubtful"
+            code = "unreadable" if row["status"] == run_rows.UNREADABLE else "doubtful"
             unread.append(problem(code, row["problem"], place=(work_tree.shown(root, _folder(row)), 0, 0)))
     shown = [_row_json(root, row) for row in rows]
     facts = {"runs": shown, "gate": gate._asdict(), "troubles": list(troubles), "problems": unread}
@@ -170,140 +163,22 @@ def _rows(root: str, args: argparse.Namespace, troubles: list[str]) -> list[dict
     """The runs that are meant. What cannot be listed, or is left out although it is odd, goes to `troubles`."""
     if args.run:
         task, folder = work_tree.locate(root, args.run, args.task)
-        return [{**row(task, folder), "other_tools": _other_tools(root, task, folder)}]
+        return [{**run_rows.row(task, folder), "other_tools": _other_tools(root, task, folder)}]
     runs = list(ids.all_runs(root, args.task, lambda error: troubles.append(error.message)))
     limit, most = ids.ahead_from(), args.limit
     odd = [run for _, run in runs[most:] if run > limit]
     if odd:
         also = f" and {len(odd) - 1} more" if len(odd) > 1 else ""
-        troubles.append(f"run {odd[-1]}{also}, not listed here: {AHEAD}")
+        troubles.append(f"run {odd[-1]}{also}, not listed here: {run_rows.AHEAD}")
     return [_listed(root, task, run) for task, run in runs[:most]]
 
 
 def _listed(root: str, task: str, run: str) -> dict[str, object]:
     """The row of a run that was found on disk, whatever is there under its name."""
     try:
-        return row(task, ids.run_folder(root, task, run))
+        return run_rows.row(task, ids.run_folder(root, task, run))
     except OrchgateError as error:
-        return _unreadable(task, os.path.join(root, ids.RUNS, task, "cli", run), error)
-
-
-def row(task: str, folder: str) -> dict[str, object]:
-    """What is known of one run. A journal that cannot be read is a row that says so."""
-    from orchgate.runner.session import status_of
-
-    known = _known(task, folder)
-    try:
-        if _is_foreign(folder):
-            return known | {**_foreign(folder), "problem": _clock(folder)}
-        status = status_of(folder)
-    except OrchgateError as error:
-        return _unreadable(task, folder, error)
-    torn = f"unfinished lines in the journal: {', '.join(map(str, status.torn[:20]))}" if status.torn else None
-    problem = _all_of(_contradiction(folder), torn, _clock(folder))
-    facts = _facts(status) | inner_facts(status.run)
-    return known | {**facts, "status": status.status, "problem": problem}
-
-
-def _clock(folder: str) -> str | None:
-    return AHEAD if os.path.basename(folder) > ids.ahead_from() else None
-
-
-def _all_of(*problems: str | None) -> str | None:
-    return "; ".join(filter(None, problems)) or None
-
-
-def _known(task: str, folder: str) -> dict[str, object]:
-    return {
-        "run_id": os.path.basename(folder),
-        "task_id": task,
-        "manifest_path": os.path.join(folder, ids.MANIFEST),
-    }
-
-
-def _unreadable(task: str, folder: str, error: OrchgateError) -> dict[str, object]:
-    problem = _all_of(error.message, _clock(folder))
-    return _known(task, folder) | {"status": UNREADABLE, "problem": problem, "pipeline_id": "", "stages": []}
-
-
-def _contradiction(folder: str) -> str | None:
-    """How the manifest that a reviewer opens differs from the journal, which counts here; None for not, or for none."""
-    from orchgate.runs.decode import MAX_BYTES
-    from orchgate.runs.journal import require_file
-
-    path = os.path.join(folder, ids.MANIFEST)
-    if not os.path.lexists(path):  # killed before it was written
-        return None
-    try:
-        require_file(path, MAX_BYTES)
-    except OrchgateError as error:
-        return f"manifest.json {error.message}"
-    return None
-
-
-def _is_foreign(folder: str) -> bool:
-    """Whether another program recorded the run: one that keeps no journal, or a log of its own under that name."""
-    try:
-        with open(files.open_regular(os.path.join(folder, ids.JOURNAL)), "rb") as file:
-            if file.read(len(_OURS)) == _OURS:
-                return False
-    except OSError:  # then the manifest shows whose run it is
-        journal = os.path.lexists(os.path.join(folder, ids.JOURNAL))
-    else:
-        journal = True
-    from orchgate.runs.run import load
-
-    manifest = os.path.join(folder, ids.MANIFEST)
-    try:
-        return load(manifest).format != "orchgate"
-    except OrchgateError:  # a damaged journal of ours is reported as such, and so is a manifest alone
-        return not journal and os.path.lexists(manifest)
-
-
-def _foreign(folder: str) -> dict[str, object]:
-    """What is in another program's manifest."""
-    from orchgate.runs.run import load
-
-    run = load(os.path.join(folder, ids.MANIFEST))
-    end = run.completed_at or run.last_sign_of_life
-    return {
-        "pipeline_id": run.pipeline_id,
-        "status": run.status,
-        "seconds": (end - run.started_at).total_seconds(),
-        "stages": [{"id": stage.id, "status": stage.status, "detail": stage.status_detail} for stage in run.stages],
-    }
-
-
-def _facts(known: RunStatus) -> dict[str, object]:
-    run = known.run
-    going_on = known.alive and not known.stopped and run.updated_at is not None
-    # A run that goes on is worked on since its last event.
-    more = time.time() - run.updated_at.timestamp() if going_on and run.updated_at else 0.0
-    return {
-        "pipeline_id": run.pipeline_id,
-        "parent_run_id": run.parent_run_id,
-        "started_at": timestamp(run.started_at),
-        "completed_at": timestamp(run.completed_at) if run.completed_at else None,
-        "status_detail": run.status_detail,
-        "seconds": round(known.times.worked + max(0.0, more), 3),
-        "away_seconds": run.away_seconds,
-        "stopped": known.stopped,
-        "stages": [_stage_facts(stage) for stage in run.stages],
-        "flaky": run.flaky,
-        "tests": run.tests.counts() if run.tests else None,
-        "tools": [tool.asdict() for tool in run.tools],
-        "resumes": len(run.resumptions),
-    }
-
-
-def _stage_facts(stage: StageRun) -> dict[str, object]:
-    """What a row holds of a stage; which of its costs are lower bounds, and what it printed, where that is known."""
-    bounds = stage.usage.lower_bounds if stage.usage else {}
-    printed = {"output_bytes": stage.output_bytes, "output_left_out_bytes": stage.output_left_out_bytes}
-    about: dict[str, object] = {"id": stage.id, "status": stage.status, "detail": stage.status_detail}
-    about |= {"tests": stage.tests.counts()} if stage.tests else {}
-    about |= {"failed_tests": list(stage.failed_tests)} if stage.failed_tests else {}
-    return about | ({"lower_bounds": bounds} if bounds else {}) | {k: v for k, v in printed.items() if v is not None}
+        return run_rows.unreadable(task, os.path.join(root, ids.RUNS, task, "cli", run), error)
 
 
 def _text(rows: Sequence[Mapping[str, Any]], seen: Screen, *, detailed: bool = False) -> Iterator[str]:
@@ -410,7 +285,7 @@ def _other_tools(root: str, task: str, folder: str) -> str | None:
                 yield load(os.path.join(ids.run_folder(root, task, run), ids.MANIFEST))
 
     try:
-        return told_apart(_run_in(folder), others()) or None
+        return told_apart(run_rows.run_in(folder), others()) or None
     except OrchgateError:  # the row says so
         return None
 
@@ -423,7 +298,7 @@ def _times(row: Mapping[str, Any]) -> list[tuple[float, float] | None]:
     """From when to when each stage of a row ran, in seconds since the first began; None where that is not known."""
     unknown: list[tuple[float, float] | None] = [None] * len(row["stages"])
     try:
-        run = _run_in(os.path.dirname(row["manifest_path"]))
+        run = run_rows.run_in(os.path.dirname(row["manifest_path"]))
     except OrchgateError:  # the row says so
         return unknown
     if len(run.stages) != len(unknown):  # it went on meanwhile
@@ -434,10 +309,3 @@ def _times(row: Mapping[str, Any]) -> list[tuple[float, float] | None]:
     first = min((start for start, _ in filter(None, spans)), default=now)
     found = [((span[0] - first).total_seconds(), (span[1] - first).total_seconds()) if span else None for span in spans]
     return [(span[0], max(span)) if span else None for span in found]
-
-
-def _run_in(folder: str) -> Run:
-    from orchgate.runner.session import status_of
-    from orchgate.runs.run import load
-
-    return load(os.path.join(folder, ids.MANIFEST)) if _is_foreign(folder) else status_of(folder).run

@@ -252,12 +252,12 @@ def _speed(ctx: Context) -> Iterator[Fact]:
 def _durations(root: str, pipeline: str) -> Iterator[float]:
     from itertools import islice
 
-    from orchgate.commands import status
+    from orchgate.commands.shared import run_rows
     from orchgate.runs import ids
 
     unlisted: list[OrchgateError] = []  # a folder that cannot be listed is for `orchgate status` to say
     for task, run in islice(ids.all_runs(root, failed=unlisted.append), MOST_RUNS) if root else ():
-        row = status.row(task, os.path.join(root, ids.RUNS, task, "cli", run))
+        row = run_rows.row(task, os.path.join(root, ids.RUNS, task, "cli", run))
         seconds = row.get("seconds")
         if (row["pipeline_id"], row["status"]) == (pipeline, "succeeded") and isinstance(seconds, int | float):
             yield float(seconds)

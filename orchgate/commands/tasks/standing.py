@@ -7,8 +7,7 @@ import os
 import re
 from collections import Counter, defaultdict
 
-from orchgate.commands import status
-from orchgate.commands.shared import work_tree
+from orchgate.commands.shared import run_rows, work_tree
 from orchgate.errors import OrchgateError, Unreadable, quoted
 from orchgate.gate import session
 from orchgate.git import scope
@@ -184,13 +183,13 @@ def _runs(root: str) -> tuple[Mapping[str, list[tuple[str, str]]], list[Trouble]
 
 def _run(root: str, task: str, run: str) -> Mapping[str, Any]:
     try:
-        row = status.row(task, ids.run_folder(root, task, run))
+        row = run_rows.row(task, ids.run_folder(root, task, run))
     except OrchgateError as error:
         return {
             "run_id": run,
             "task_id": task,
             "pipeline_id": "",
-            "status": status.UNREADABLE,
+            "status": run_rows.UNREADABLE,
             "problem": error.message,
         }
     return {key: row.get(key) for key in ("run_id", "task_id", "pipeline_id", "status", "problem")}
