@@ -538,6 +538,7 @@ def test_the_latest_run_is_one_that_repeats_none(project: Project) -> None:
     for _ in range(2):
         (row,) = replayed(project, "latest")[1]["runs"]
         assert row["run_id"] == name
+    assert name in project.repo.orchgate("evidence", "export", "latest").out  # what a signature would be about
 
 
 def test_a_run_in_the_folder_of_another_one_is_not_repeated(project: Project) -> None:

@@ -131,8 +131,7 @@ def _named(name: str, task: str, repository: Repository, places: _Places) -> str
     from orchgate.runs.ids import MANIFEST
 
     try:
-        named = _latest(repository.root, task) if name == "latest" else name
-        _, folder = work_tree.locate(repository.root, named, task)
+        _, folder = work_tree.locate(repository.root, cited.without_repetitions(repository.root, name, task), task)
     except UsageError:
         pinned = [path for path in places.lock.pins if path.endswith(f"/{name}/{MANIFEST}") or path == name]
         if len(pinned) != 1:
@@ -142,15 +141,6 @@ def _named(name: str, task: str, repository: Repository, places: _Places) -> str
     if os.path.isabs(path):
         raise UsageError(f"{name} is not a run of this repository", "run this in the repository it belongs to")
     return path
-
-
-def _latest(root: str, task: str) -> str:
-    """The newest run that repeats none; "latest" where there is none."""
-    from orchgate.replay.standing import is_repetition
-    from orchgate.runs import ids
-
-    runs = ids.all_runs(root, task and work_tree.task_with_runs(root, task))
-    return next((run for name, run in runs if not is_repetition(ids.run_folder(root, name, run))), "latest")
 
 
 def _of_task(task: str, repository: Repository, places: _Places) -> Iterator[str]:

@@ -34,7 +34,9 @@ VERSION = 1
 
 
 def arguments(parser: Parser) -> None:
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="a run's id, its manifest, or latest")
+    parser.add_argument(
+        "runs", nargs="*", metavar="RUN", help="a run's id, its manifest, or latest: the newest that repeats none"
+    )
     work_tree.task_option(parser, "whose runs (the task of this change)")
     signing.option(parser)
     options.output_format(parser, "evidence-signing")
@@ -63,7 +65,8 @@ def manifest_named(root: str, name: str, task: str) -> str:
     """The repository path of the manifest of a run that somebody named; as it is for one outside."""
     from orchgate.runs import ids
 
-    manifest = os.path.join(work_tree.locate(root, name, task)[1], ids.MANIFEST)
+    named = cited.without_repetitions(root, name, task)
+    manifest = os.path.join(work_tree.locate(root, named, task)[1], ids.MANIFEST)
     top = os.path.realpath(root)
     real = os.path.join(os.path.realpath(os.path.dirname(manifest)), ids.MANIFEST)
     return os.path.relpath(real, top)
