@@ -15,6 +15,7 @@ import pytest
 
 from orchgate.attest.bundle import ALLOWED_SIGNERS as ALLOWED
 from orchgate.attest.bundle import REVOKED_KEYS as REVOKED
+from orchgate.runs import state
 from tests import signed_runs
 from tests.repo import ORCHGATE, clone
 from tests.signed_runs import CHECKLIST, LOCK, POLICY, TICKED, SignedRuns
@@ -504,6 +505,41 @@ def test_expired_since_makes_no_older_signature_worthless_and_no_new_one_good(si
     signed.repo.stage("docs/more.md", f"# More\n\n- [x] Built. Evidence: `{run}`\n")
     (message,) = signed.said()
     assert "is of a key that is not valid at " in message
+
+
+def test_a_signature_that_landed_before_any_claim_is_held_to_now(signed: SignedRuns) -> None:
+    """Else whoever has a key that expired signs a run of old, lands that alone, and claims by it in the next change."""
+    last = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
+    while datetime.now(UTC) < last + timedelta(seconds=1):
+        time.sleep(0.1)
+    run = signed.run()
+    path = signed.repo.root / run
+    signer(signed, f'valid-before="{last:%Y%m%d%H%M%SZ}"')
+    for part in (path, path.with_name("events.jsonl")):  # a record that says it ended while the key was valid
+        part.write_text(re.sub(r'T\d\d:\d\d:\d\d\.\d{3}Z"', 'T00:00:00.000Z"', part.read_text()))
+    path.write_bytes(
+        state.render(state.manifest(map(json.loads, path.with_name("events.jsonl").read_text().splitlines())))
+    )
+    signed.sign(run)
+    assert signed.said() == []  # nothing is claimed
+    signed.repo.commit()
+
+    signed.claim(run)
+
+    (message,) = signed.said()
+    assert "is of a key that is not valid at " in message
+
+
+def test_taking_a_signature_away_where_nobody_can_tell_is_no_pass(signed: SignedRuns) -> None:
+    """Such as by a change that spoils the list of revoked keys at the same time."""
+    _, path = landed(signed)
+    signed.repo.git("rm", "-q", path)
+    signed.repo.stage(REVOKED, "no key\n")
+
+    report = signed.report()
+
+    assert report["verdict"] == "broken"
+    assert "the list of revoked keys cannot be read: line 1" in json.dumps(report)
 
 
 # Packets and tasks

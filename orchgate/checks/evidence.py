@@ -375,7 +375,13 @@ def _unsigned(
         documents, _ = ctx.documents.read(mentioning(ctx, (), runs, frozenset()))
         return _claims(sources, documents, runs)
 
-    found = RunsOfChange(sources.artifacts, sources.runs, sources.changed, citing)
+    def cited_before(runs: frozenset[str]) -> Iterable[RunClaim]:
+        now, before = _since_base(ctx, paths) if ctx.as_finished else sources.sides
+        changed = {document.path for document in now}
+        documents, _ = ctx.documents.read([p for p in mentioning(ctx, (), runs, frozenset()) if p not in changed])
+        return _claims(sources, [*documents, *before], runs)
+
+    found = RunsOfChange(sources.artifacts, sources.runs, sources.changed, citing, cited_before)
     yield from unsigned(ctx, found, new, packets)
 
 

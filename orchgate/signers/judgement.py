@@ -10,18 +10,20 @@ from contextlib import ExitStack
 
 from orchgate.attest.bundle import ALLOWED_SIGNERS as ALLOWED
 from orchgate.attest.signatures import Verifier
+from orchgate.attest.ssh import CannotVerify
 from orchgate.config import signing
 from orchgate.errors import OrchgateError, Unreadable
 from orchgate.evidence import kept_lock
 from orchgate.evidence.facts import SUCCEEDED, CitedRuns
 from orchgate.evidence.lock import Lock, LockError
 from orchgate.evidence.packet_evidence import Owners, has_phase, linked_runs, required_runs
+from orchgate.lib.files import WriteError
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple, Protocol, cached_property
 from orchgate.markdown.document import Document
 from orchgate.model import Finding, Location, Severity, Trouble
 from orchgate.packets.catalog import Packets
 from orchgate.runs.locate import JOURNAL, NAME, manifest_of
-from orchgate.signers.requirement import Lack, SignedRuns, manifests_of
+from orchgate.signers.requirement import Lack, SignedRuns, TooMany, manifests_of
 from orchgate.signers.trusted import signers_of
 
 if TYPE_CHECKING:
@@ -77,13 +79,15 @@ class DocumentSource(Protocol):
 class RunsOfChange(NamedTuple):
     """The runs that a change cites, and what is on disk or pinned of them.
 
-    `altered` are artifacts whose pins the change alters. `citing` gets the claims of all documents by some run ids.
+    `altered` are artifacts whose pins the change alters. `citing` gets the claims of all documents by some run ids,
+    `cited_before` those that were there before the change.
     """
 
     artifacts: Artifacts
     runs: CitedRuns
     altered: Collection[str]
     citing: Callable[[frozenset[str]], Iterable[RunClaim]]
+    cited_before: Callable[[frozenset[str]], Iterable[RunClaim]]
 
 
 class NoSigners(OrchgateError):
@@ -118,7 +122,7 @@ class _Judge:
             raise NoSigners("the base has no list of signers, so nobody can tell whose signature counts", _ADOPT)
         return self._stack.enter_context(Verifier(signers))
 
-    def _signed(self, tree: Snapshot, runs: CitedRuns) -> SignedRuns:
+    def _signed(self, tree: Snapshot, runs: CitedRuns, was_judged: Callable[[str], bool]) -> SignedRuns:
         ctx = self._ctx
         return SignedRuns(
             tree,
@@ -128,11 +132,17 @@ class _Judge:
             verifier=self._verifier,
             roots=self._found.artifacts.roots,
             now=ctx.now,
+            was_judged=was_judged,
         )
 
     @cached_property
     def _now(self) -> SignedRuns:
-        return self._signed(self._ctx.snapshot, self._found.runs)
+        return self._signed(self._ctx.snapshot, self._found.runs, self._was_claimed)
+
+    def _was_claimed(self, manifest: str) -> bool:
+        """Whether a claim by a run was there: a signature that landed without one is one that nobody has judged."""
+        ids = frozenset((manifest.split("/")[-2],))
+        return any(claim.manifest == manifest for claim in self._found.cited_before(ids))
 
     @cached_property
     def _before(self) -> SignedRuns | None:
@@ -142,7 +152,7 @@ class _Judge:
         except LockError:
             return None
         runs = CitedRuns(ctx.base, ctx.artifacts_with(lock), ctx.config.manifests.max_bytes, lock)
-        return self._signed(ctx.base, runs)
+        return self._signed(ctx.base, runs, lambda _: True)
 
     def _wanted(self, runs: CitedRuns, manifest: str) -> bool:
         """Whether a run has to be signed; not where its manifest cannot be read, of which other rules speak."""
@@ -249,9 +259,16 @@ class _Judge:
             key = (claim.place.document.path, claim.manifest)
             if claim.manifest in touched and key not in self._asked:
                 self._asked.add(key)
-                lack = self._lack(claim.manifest)
-                if lack is not None and self._held(claim.manifest):
-                    yield from self._of_claim(claim, _taken(lack))
+                yield from self._of_older(claim)
+
+    def _of_older(self, claim: RunClaim) -> Iterator[Said]:
+        """What is said of a claim that was there. Where nobody can tell whether its run was signed, that."""
+        lack = self._lack(claim.manifest)
+        held = lack is not None and self._held(claim.manifest)
+        if isinstance(held, Trouble):
+            yield held
+        elif lack is not None and held:
+            yield from self._of_claim(claim, _taken(lack))
 
     def _touched(self) -> Iterator[str]:
         roots = self._found.artifacts.roots
@@ -262,12 +279,14 @@ class _Judge:
             if path.rpartition("/")[2] in (NAME, JOURNAL):
                 yield manifest_of(path, roots)
 
-    def _held(self, manifest: str) -> bool:
-        """Whether a run was signed as it has to be where the change starts."""
+    def _held(self, manifest: str) -> bool | Trouble:
+        """Whether a run was signed as it has to be where the change starts; or why nobody here can tell."""
         try:
             before = self._before
             return before is not None and bool(before.wanted(manifest)) and before.lack(manifest) is None
-        except OrchgateError:
+        except (CannotVerify, TooMany, WriteError) as error:
+            return Trouble(Location(ALLOWED), error.message, error.hint)
+        except OrchgateError:  # it was not pinned, or there was no list of signers: nobody can have asked
             return False
 
 

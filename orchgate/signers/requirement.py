@@ -17,7 +17,7 @@ from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.runs.locate import NAME, place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from orchgate.attest.signatures import Signature, Verifier
@@ -70,8 +70,9 @@ class TooMany(OrchgateError):
 class SignedRuns:
     """Answers about the runs of one tree, each verified once, by one list of signers within its block.
 
-    `before` is the tree that a change starts from: a signature that was there is held to the moment at which its run
-    ended, so that no calendar alone makes old evidence worthless; one that the change adds is held to `now`.
+    `before` is the tree that a change starts from. A signature that was there, of a run that `was_judged` there, is
+    held to the moment at which that run ended, so that no calendar alone makes old evidence worthless; every other one
+    is held to `now`: the end of a run is what its signature says, and nobody has asked yet when that was made.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class SignedRuns:
         verifier: Verifier,
         roots: tuple[str, ...],
         now: datetime,
+        was_judged: Callable[[str], bool],
     ) -> None:
         self._tree = tree
         self._before = before
@@ -92,6 +94,7 @@ class SignedRuns:
         self._verifier = verifier
         self._roots = roots
         self._now = now
+        self._was_judged = was_judged
         self._known: dict[str, Lack | None] = {}
 
     def wanted(self, manifest: str) -> tuple[str, ...]:
@@ -112,7 +115,7 @@ class SignedRuns:
             return None
         place = place_of(manifest, self._roots)
         subject = self._subject(manifest, place)
-        found = self._signatures(bundle.path_of(place), subject) if place else ()
+        found = self._signatures(bundle.path_of(place), subject, manifest) if place else ()
         valid = [name for one in found if one.is_valid for name in one.principals]
         for role in roles:
             if not any(signing.holds(self._policy, role, name) for name in valid):
@@ -123,9 +126,11 @@ class SignedRuns:
         facts = self._runs.facts(manifest)
         return pinned_subject(facts, place, *self._runs.digests(manifest))
 
-    def _signatures(self, path: str, subject: Subject) -> tuple[Signature, ...]:
+    def _signatures(self, path: str, subject: Subject, manifest: str) -> tuple[Signature, ...]:
         """The signatures of a run in this tree, each held to the moment that counts for it. Raises OrchgateError."""
         data, before = (tree.find(path, MAX_BYTES) or b"" for tree in (self._tree, self._before))
+        if before and not self._was_judged(manifest):
+            before = b""
         return self._verifier.verify(data, subject, at=self._now, before=before) if data else ()
 
     def _without(self, manifest: str, role: str, subject: Subject, found: tuple[Signature, ...]) -> Lack:
