@@ -153,6 +153,47 @@ def test_a_stranger_signs_nothing(signed: SignedRuns) -> None:
     ]
 
 
+SPELLINGS = {
+    "a folder escaped": "[run](../.runs/{task}/%63li/{id}/manifest.json)",
+    "the root escaped": "[run](../%2Eruns/{task}/cli/{id}/manifest.json)",
+    "the id escaped": "[run](../.runs/{task}/cli/{escaped}/manifest.json)",
+    "an entity": "[run](../.runs/{task}&#47;cli/{id}/manifest.json)",
+    "slashes": "`.runs/{task}//cli//{id}/manifest.json`",
+    "there and back": "[run](../tasks/../.runs/{task}/cli/{id}/manifest.json)",
+    "a symbolic link": "[run](../proof/{id}/manifest.json)",
+    "braces": "`.runs/{task}/cli/{{{id},{id}}}/manifest.json`",
+    "a wildcard": "`.runs/{task}/cli/*/manifest.json`",
+    "part of an id": "`.runs/{task}/cli/{id:.30}*/events.jsonl`",
+    "wildcards above": "`.runs/**/{id}/manifest.json`",
+    "HTML": '<a href="../.runs/{task}/cli/{id}/events.jsonl">run</a>',
+}
+
+
+def test_a_run_is_cited_however_it_is_written(signed: SignedRuns) -> None:
+    (signed.repo.root / "proof").symlink_to(f".runs/{signed_runs.TASK}/cli")
+    signed.repo.git("add", "proof")
+    signed.repo.commit()
+    run = signed.run()
+    signed.pin(run)
+    name = run.split("/")[-2]
+    passed = []
+    for how, written in SPELLINGS.items():
+        cited = written.format(task=signed_runs.TASK, id=name, escaped=name.replace("-", "%2D"))
+        signed.repo.stage(CHECKLIST, f"# Checklist\n\n- [x] Build passes. Evidence: {cited}\n")
+        found = signed.only(signed.report())
+        passed += [how] if [one["severity"] for one in found] != ["error"] else []
+
+    assert passed == []
+
+
+def test_several_runs_at_once_are_cited_by_none_of_them(signed: SignedRuns) -> None:
+    signed.run()
+    text = f"- [x] {{}} ran. Evidence: `.runs/{signed_runs.TASK}/cli/*/manifest.json`\n<!-- {{}} -->\n"
+    signed.claim(signed.run(), text)
+
+    assert signed.said() == []
+
+
 def test_the_signature_of_another_run_is_none_of_this_one(signed: SignedRuns) -> None:
     other, run = signed.run(), signed.run()
     signed.claim(run)

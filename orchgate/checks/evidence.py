@@ -6,7 +6,7 @@ from collections import Counter
 from functools import partial
 
 from orchgate.errors import OrchgateError, quoted
-from orchgate.evidence.facts import CitedRuns, cited_anew
+from orchgate.evidence.facts import CitedRuns, cited_anew, may_cite
 from orchgate.evidence.packet_evidence import Owners, may_lack_evidence, ticked_findings
 from orchgate.evidence.reference_checks import ReferenceChecks, Support
 from orchgate.evidence.references import SUMMARY, References
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 OURS = ".orchgate/"  # the folder of pins and signatures
 UNJUDGED = "unjudged site links"
 BEHIND = (":", "*", "_")  # accept: and **Accept**:, by which an item names a command
-CLAIMS = ("/cli/", "[x]", "[X]")  # one of these is in a document that rests on a run
+TICKED = ("[x]", "[X]")
 
 
 class DocumentView(NamedTuple):
@@ -154,7 +154,7 @@ class EvidenceSources:
         touched, _ = ctx.documents.read(
             [path for path in ctx.touched if is_checked(ctx, path)]
         )  # of the unread was told
-        claiming = any(mark in document.text for mark in CLAIMS for document in touched)
+        claiming = any(_may_claim(document.text) for document in touched)
         return touched, list(_as_they_were(ctx)) if claiming else []
 
     def _kept(self, view: DocumentView) -> LockChecks | None:
@@ -333,13 +333,18 @@ def _names_commands(document: Document) -> bool:
     return False
 
 
+def _may_claim(text: str) -> bool:
+    """Whether a document may rest on a run."""
+    return any(mark in text for mark in TICKED) or may_cite(text)
+
+
 def new_claims(sources: EvidenceSources) -> Sequence[RunClaim]:
     """The sentences that a change adds and that rest on runs."""
     return _added(sources, *sources.sides)
 
 
 def _added(sources: EvidenceSources, documents: list[Document], old: list[Document]) -> Sequence[RunClaim]:
-    if all("/cli/" not in document.text for document in documents):
+    if not any(may_cite(document.text) for document in documents):
         return ()
     lines = Counter(line for document in old for line in document.text.split("\n"))
     runs = frozenset(run for document in documents for run in cited_anew(document.text, lines))
@@ -389,7 +394,7 @@ def _since_base(ctx: Context, paths: list[str]) -> tuple[list[Document], list[Do
     """The documents of a tree that cite runs and are not as they are at the base, and as they are there."""
     now, before = ctx.snapshot.entries, ctx.base.entries
     documents, _ = ctx.documents.read([path for path in paths if before.get(path) != now[path]])
-    citing = {one.path: one.path for one in documents if "/cli/" in one.text}
+    citing = {one.path: one.path for one in documents if may_cite(one.text)}
     return [one for one in documents if one.path in citing], list(_at_base(ctx, citing))
 
 
@@ -402,7 +407,7 @@ def _finished(sources: EvidenceSources, paths: list[str]) -> Iterator[Packet]:
 def _unasked(ctx: Context, unknown: OrchgateError) -> Iterator[Trouble]:
     """Without a base nobody knows which claims are new; where no run is cited, nobody needs to."""
     documents, _ = ctx.documents.read(judged_documents(ctx))  # also those that another process judges
-    if any("/cli/" in document.text for document in documents):
+    if any(may_cite(document.text) for document in documents):
         yield Trouble(Location(""), unknown.message, unknown.hint)
 
 

@@ -6,6 +6,7 @@ import re
 from bisect import bisect_left
 from collections import Counter
 from functools import lru_cache
+from itertools import islice
 
 from orchgate.evidence.facts import FAILURE
 from orchgate.evidence.packet_evidence import PHASES
@@ -13,7 +14,7 @@ from orchgate.lib.lazy import lazy
 from orchgate.lib.paths import expand_braces
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.references.resolve import Where
-from orchgate.references.targets import TargetKind
+from orchgate.references.targets import TargetKind, unquoted
 from orchgate.runs.locate import manifest_of
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ _SUCCESS = lazy(
     re.IGNORECASE,
 )
 _LABEL = lazy(r"[^\n]*:[ \t]*$")
+_WILD = frozenset("*?[")
+_MOST_MATCHES = 1_000  # of a pattern, of which it is looked at whether they are of one run
 _ITEM = lazy(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]")
 
 
@@ -54,19 +57,40 @@ def claims(
 ) -> Iterator[RunClaim]:
     """The claims of a document that cite one of the runs, or a file of one. `roots` are the folders of artifacts."""
     for reference, target in references.all(document):
-        if target.kind not in (TargetKind.PATH, TargetKind.PATTERN) or not target.artifact:
+        if target.kind not in (TargetKind.PATH, TargetKind.PATTERN):
             continue
-        if runs.isdisjoint(reference.text.split("/")):
+        if runs.isdisjoint(unquoted(reference.text).split("/")) and runs.isdisjoint(reference.text.split("/")):
             continue
         found = references.find(document, reference, target)
         if found.where is Where.MISSING:
             continue  # EVD001 says so
-        paths = expand_braces(target.path if target.kind is TargetKind.PATTERN else found.path)
-        named = dict.fromkeys(manifest for path in paths if (manifest := manifest_of(path + "/", roots)))
+        look = _of_pattern if target.kind is TargetKind.PATTERN else _of_path
+        named = look(found.path, references, roots)
         place = references.place(document, reference) if named else None
         if place is not None and _rests_on_it(place):
             knowing = place.statement.says(FAILURE) or FAILURE.search(place.rest()) is not None
             yield from (RunClaim(place, manifest, _is_before(place), knowing) for manifest in named)
+
+
+def _of_path(path: str, references: References, roots: tuple[str, ...]) -> dict[str, None]:
+    manifest = manifest_of(references.resolver.real(path) + "/", roots)
+    return {manifest: None} if manifest else {}
+
+
+def _of_pattern(pattern: str, references: References, roots: tuple[str, ...]) -> dict[str, None]:
+    """The runs that a pattern names: those in braces, and one that a wildcard hides. One that stands for several names
+    none of them, as a folder of runs does.
+    """
+    found: dict[str, None] = {}
+    for path in expand_braces(pattern):
+        manifest = manifest_of(path + "/", roots)
+        if manifest and _WILD.isdisjoint(manifest):
+            found[manifest] = None
+        elif not _WILD.isdisjoint(path):
+            behind = islice(references.present(path), _MOST_MATCHES)
+            runs = {one for match in behind if (one := manifest_of(match + "/", roots))}
+            found |= dict.fromkeys(runs if len(runs) == 1 else ())
+    return found
 
 
 def _rests_on_it(place: Mention) -> bool:

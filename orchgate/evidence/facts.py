@@ -114,8 +114,33 @@ FAILURE = lazy(
 _TOP_STATUS = lazy(rb'\n  "status": ?"([^"\\\n]{1,64})"')
 
 
-_RUN = lazy(r"/cli/([^\s/`'\"<>|()\[\]{}*]+)")
+_RUN = lazy(r"/cli/+([^\s/`'\"<>|()\[\]{}*]+)")
+_RUNS = lazy(r"/cli/+([^\s/`'\"<>|()]*[*?\[{][^\s/`'\"<>|()]*)")  # a pattern of names
+_ID = lazy(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d{3}Z-[0-9a-f]{8}")
+_ESCAPED = lazy(r"%[0-9A-Fa-f]{2}|&#?\w+;")
 _REACH = 60  # lines below a heading, a label or a box that may belong to it
+
+
+def may_cite(text: str) -> bool:
+    """Whether a text may name a run: by where every run lies, by an id, or by something that is written otherwise."""
+    return "/cli/" in text or "Z-" in text or _is_escaped(text)
+
+
+def _is_escaped(text: str) -> bool:
+    return ("%" in text or "&" in text) and _ESCAPED.search(text) is not None
+
+
+def _named(line: str) -> Iterator[str]:
+    """The names of runs on a line, and patterns of such names, also where a reader of links has to decode them."""
+    texts = [line]
+    if _is_escaped(line):
+        from orchgate.markdown.inline_text import unescaped
+        from orchgate.references.targets import unquoted
+
+        texts += [unquoted(line), unquoted(unescaped(line))]
+    for text in texts:
+        yield from (name for names in (_RUN, _RUNS) if "/cli/" in text for name in names.findall(text))
+        yield from _ID.findall(text) if "Z-" in text else ()
 
 
 def cited_anew(now: str, left: Counter[str]) -> frozenset[str]:
@@ -124,7 +149,7 @@ def cited_anew(now: str, left: Counter[str]) -> frozenset[str]:
     A new heading, label or ticked box may make a claim of what stands below it. `left` counts the lines of all texts as
     they were; what the text has of them is taken out.
     """
-    if "/cli/" not in now:  # where every run lies
+    if not may_cite(now):
         return frozenset()
     found: set[str] = set()
     reach = 0  # lines for which what stood above goes on
@@ -136,8 +161,8 @@ def cited_anew(now: str, left: Counter[str]) -> frozenset[str]:
             reach = _REACH
         elif line.startswith("#"):
             reach = 0
-        if "/cli/" in line and (new or reach > 0):
-            found.update(_RUN.findall(line))
+        if (new or reach > 0) and may_cite(line):
+            found.update(_named(line))
         reach -= 1
     return frozenset(found)
 

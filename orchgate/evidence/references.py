@@ -150,6 +150,7 @@ class References:
         """`reader` is one that has read texts before."""
         self.reader = reader or TargetReader(artifacts.roots)
         self.resolver = Resolver(snapshot, artifacts, link_roots)
+        self.present = artifacts.present
         self._bare = BarePaths(artifacts.roots)
         self._packets = packets
         self._sentences: tuple[Document | None, Sentences] = (None, Sentences(Document("", b"")))

@@ -143,14 +143,24 @@ class Artifacts:
         return self._matches_pin(pattern) or next(self.found(pattern), None) is not None
 
     def _matches_pin(self, pattern: str) -> bool:
+        return next(self._pinned(pattern), None) is not None
+
+    def _pinned(self, pattern: str) -> Iterator[str]:
         from orchgate.git.snapshot import folders_of
         from orchgate.lib.paths import compile_glob
 
         if self._pins is None:
-            return False
+            return
         matches, plain = compile_glob(pattern).fullmatch, _MAGIC.split(pattern, 1)[0].rstrip("/")
         paths = list(self._pins.starting(plain))
-        return any(map(matches, paths)) or any(map(matches, folders_of(paths) - {""}))
+        yield from filter(matches, paths)
+        yield from filter(matches, folders_of(paths) - {""})
+
+    def present(self, pattern: str) -> Iterator[str]:
+        """What a glob under the roots matches that counts as present; some of it twice."""
+        if self.owns(pattern):
+            yield from self._pinned(pattern)
+            yield from self.found(pattern)
 
     def found(self, pattern: str) -> Iterator[str]:
         """What a glob under the roots matches on disk, inside the repository.

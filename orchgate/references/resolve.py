@@ -179,6 +179,15 @@ class Resolver:
             return normpath(join("/".join(parts[: count - 1]), pointed, *parts[count:]))
         return None
 
+    def real(self, path: str) -> str:
+        """A path without the symbolic links that the tree has."""
+        for _ in range(_MOST_LINKS if self._links else 0):
+            behind = self._behind_link(path)
+            if behind is None:
+                break
+            path = behind
+        return path
+
     def _match(self, pattern: str) -> Resolution:
         if pattern not in self._patterns:
             missing = [part for part in expand_braces(pattern) if not self._matches(part.rstrip("/"))]
