@@ -23,6 +23,7 @@ LOOSE = (  # what differs from machine to machine, and from run to run
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d(-\d\d-\d{3}Z-[0-9a-f]{8})?"), "RUN"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?Z?|\b\d{4}-\d\d-\d\d\b"), "TIME"),
     (re.compile(r"(?<![\w-])[0-9a-f]{7,64}(?!\w)"), "ID"),
+    (re.compile(r"SHA256:[A-Za-z0-9+/]{43}"), "KEY"),
     (re.compile(r"[+-]?[\d.,]+ ?(ms|s|min|bytes|B|kB|MiB|%)(?![\w])"), "AMOUNT"),
     (re.compile(r"[░▒▓█·╌.]{3,}"), "BAR"),
     (re.compile(r"[ \t]+"), " "),

@@ -226,7 +226,7 @@ def _say(args: argparse.Namespace, cited: Cited) -> None:
     if cited.manifests:
         what = counted(len(cited.manifests), "run")
         drawn = f" of {cited.cited}, drawn by --seed {cited.seed}" if cited.seed else ""
-        tell(args, f"repeating {what}{drawn}: this runs the programs of the recorded trees, whoever wrote them")
+        tell(args, f"{what} to repeat{drawn}: this runs the programs of the recorded trees, whoever wrote them")
 
 
 def tell(args: argparse.Namespace, *lines: str) -> None:

@@ -113,7 +113,7 @@ def _advice(outcome: ReplayOutcome) -> str:
     if outcome.verdict is not ReplayVerdict.CONTRADICTED and any("its program" in one.why for one in found):
         return "performance.setup in orchgate.toml is run before, and can install what the stages need"
     if any(one.what == "status" and one.weight is Weight.CONTRADICTS for one in found):
-        return "a stage that needs files git ignores: say in performance.setup how they are made"
+        return "if the stage needs files that git ignores, say in performance.setup how they are made"
     return ""
 
 

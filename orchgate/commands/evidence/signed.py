@@ -172,8 +172,8 @@ def _no_signers(root: str, known: KnownSigners) -> Trouble:
 def lines(found: CheckedSignatures) -> Iterator[str]:
     """What became of the signatures, for people."""
     for run in found.runs:
-        if valid := [one.principal for one in run.signatures if one.is_valid]:
-            yield f"signed: {run.run_id} by {', '.join(dict.fromkeys(valid))}"
+        if valid := {one.principal for one in run.signatures if one.is_valid}:
+            yield f"signed: {run.run_id} by {', '.join(sorted(valid))}"
     for run, one in found.wrong:
         key = f" of {one.key}" if one.key else ""
         yield f"not valid: {run.path}:{one.line or 1}"
