@@ -116,6 +116,21 @@ def test_what_lay_there_uncommitted_is_brought_back(project: Project) -> None:
     assert {**before, "branch": None} == {**after, "branch": None}
 
 
+def test_new_files_that_were_staged_and_files_that_git_no_longer_knew_are_brought_back(project: Project) -> None:
+    repo = project.repo
+    repo.commit("more", {"kept.txt": "x\n", "old.txt": "y\n"})
+    project.define("look", {"id": "look", "shell": "git ls-files | tr '\\n' ' ' | grep -q 'a.txt b.txt new.txt orch'"})
+    repo.write("new.txt", "new\n")
+    repo.git("add", "new.txt")
+    repo.git("mv", "old.txt", "b.txt")
+    repo.git("rm", "--quiet", "--cached", "kept.txt")
+    assert project.run("look").code == 0
+    repo.git("add", "--all")
+    repo.commit("all of it")
+
+    assert one(project) == (0, "confirmed", "")
+
+
 def test_what_was_never_committed_cannot_be_brought_back(project: Project) -> None:
     project.repo.write("a.txt", "good\nand more\n")
     project.run()
@@ -529,6 +544,13 @@ def _holding(path: Path) -> set[int]:
         if str(path) in names:
             found.add(pid)
     return found
+
+
+def test_the_latest_run_is_one_that_is_part_of_none(project: Project) -> None:
+    project.define("outer", {"id": "inner", "pipeline": "demo"})
+    assert project.run("outer").code == 0
+
+    assert one(project, "latest") == (0, "confirmed", "")
 
 
 def test_the_latest_run_is_one_that_repeats_none(project: Project) -> None:

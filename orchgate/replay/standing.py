@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchgate.runs.run import Run
 
 MOST = 200  # newest runs of a task among which repetitions of a run are looked for
-_MARK = b'"replays": {'
+_MARK, _PART = b'"replays": {', b'"parent_run_id": "'
 
 
 class Standing(NamedTuple):
@@ -74,12 +74,13 @@ def has_same_tools(old: Run, new: Run) -> bool:
     return not tools.differences(old.tools, new.tools)
 
 
-def is_repetition(folder: str) -> bool:
-    """Whether the run in a folder repeats another one; not where nobody can tell."""
+def is_of_another(folder: str) -> bool:
+    """Whether the run in a folder repeats another one, or is part of one; not where nobody can tell."""
     try:
-        return _MARK in read_file(os.path.join(folder, ids.MANIFEST), MAX_BYTES)
+        data = read_file(os.path.join(folder, ids.MANIFEST), MAX_BYTES)
     except OrchgateError:
         return False
+    return _MARK in data or _PART in data
 
 
 def of_repetition(folder: str) -> Standing | None:

@@ -79,7 +79,8 @@ def lay(
             raise Unrepeatable(why, _COMMIT_IT)
     files = {path: there for path, there in files.items() if path not in missing}
     try:
-        _write(Git(at.root, at.git.env, NO_HOOKS), files, [path for path, there in changed.items() if there is None])
+        gone = [path for path, there in changed.items() if there is None]
+        _write(Git(at.root, at.git.env, NO_HOOKS), files, gone, untracked)
     except GitError as error:
         raise Unrepeatable(f"its uncommitted files cannot be laid out: {error.message}") from error
     found = state.of(at, artifacts)
@@ -113,9 +114,11 @@ def _missing(at: Repository, files: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _write(git: Git, files: Mapping[str, str], gone: list[str]) -> None:
-    """Writes files by their object ids, and takes others away; the index is left as the commit has it.
+def _write(git: Git, files: Mapping[str, str], gone: list[str], untracked: Iterable[str]) -> None:
+    """Writes files by their object ids, and takes others away; all but the untracked ones are staged, as on a commit.
 
+    A record does not say what was staged. New files, and renamed ones, git knew only where they were; and programs that
+    ask git which files there are, or whether they made others (`git diff --exit-code`), passed on what was.
     git does both: it refuses paths that lead out of the work tree, follows no link and runs no hook. Raises GitError.
     """
     if gone:
@@ -123,9 +126,13 @@ def _write(git: Git, files: Mapping[str, str], gone: list[str]) -> None:
     if files:
         lines = "".join(f"{there}\t{path}\0" for path, there in files.items())
         git("update-index", "--add", "--replace", "-z", "--index-info", input=os.fsencode(lines))
-        git("checkout-index", "--force", "-z", "--stdin", input=os.fsencode("".join(f"{path}\0" for path in files)))
-    if gone or files:
-        git("reset", "--quiet")
+        git("checkout-index", "--force", "--index", "-z", "--stdin", input=_listed(files))
+    if unknown := [path for path in untracked if path in files]:
+        git("update-index", "--force-remove", "-z", "--stdin", input=_listed(unknown))
+
+
+def _listed(paths: Iterable[str]) -> bytes:
+    return os.fsencode("".join(f"{path}\0" for path in paths))
 
 
 def missing_objects(error: GitError) -> Unrepeatable:

@@ -84,10 +84,10 @@ def documents_of(place: workspace.PinSource, whose: workspace.ChosenPackets | No
 
 def without_repetitions(root: str, name: str, task: str) -> str:
     """The newest run that repeats none where somebody named the `latest`; else what was named."""
-    from orchgate.replay.standing import is_repetition
+    from orchgate.replay.standing import is_of_another
     from orchgate.runs import ids
 
     if name != "latest":
         return name
     runs = ids.all_runs(root, task and work_tree.task_with_runs(root, task))
-    return next((run for of, run in runs if not is_repetition(ids.run_folder(root, of, run))), name)
+    return next((run for of, run in runs if not is_of_another(ids.run_folder(root, of, run))), name)
