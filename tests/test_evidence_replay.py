@@ -1,4 +1,4 @@
-"""What a run and its repetition say differently, and what that means."""
+"""What a run and its replay say differently, and what that means."""
 
 from __future__ import annotations
 
@@ -120,10 +120,10 @@ def test_one_stage_that_contradicts_outweighs_one_that_could_not_run() -> None:
     assert found is CONTRADICTED
 
 
-def test_what_only_one_of_two_repetitions_shows_is_flaky() -> None:
+def test_what_only_one_of_two_replays_shows_is_flaky() -> None:
     found, said = judged(run(stage()), run(FAILED), run(stage()))
 
-    assert (found, "in 1 of 2 repetitions only: it is flaky" in said[0]) == (UNREPEATABLE, True)
+    assert (found, "in 1 of 2 replays only: it is flaky" in said[0]) == (UNREPEATABLE, True)
     assert judged(run(stage()), run(FAILED), run(FAILED))[0] is CONTRADICTED
 
 
@@ -138,7 +138,7 @@ def with_metric(value: float, name: str = "files") -> Run:
         (3, (5, 5), True, CONTRADICTED),
         (95.5, (83.25, 83.25), True, CONTRADICTED),
         (3, (5, 5), False, UNREPEATABLE),  # another machine may well write more files
-        (3, (5,), True, UNREPEATABLE),  # one repetition does not tell whether it varies
+        (3, (5,), True, UNREPEATABLE),  # one replay does not tell whether it varies
         (3, (5, 4), True, CONFIRMED),  # it varies, as times do
         (3, (5, 3), True, CONFIRMED),
         (300, (5, 4), True, UNREPEATABLE),  # it varies, but nowhere near
@@ -205,14 +205,14 @@ def test_with_other_tools_other_tests_may_be_there_but_none_may_fail() -> None:
     assert verdict(combined([differences(old, failing)] * 2, same_place=False, same_tools=False)) is CONTRADICTED
 
 
-def test_a_repetition_that_did_not_come_so_far_makes_nothing_flaky() -> None:
+def test_a_replay_that_did_not_come_so_far_makes_nothing_flaky() -> None:
     late = run(stage("cancelled", status_detail="timed out"), status="cancelled")
 
     found, said = judged(run(stage()), run(FAILED), late)
 
     assert (found, said[0].partition(": ")[2]) == (
         UNREPEATABLE,
-        "succeeded -> failed (exit 1): in 1 of 2 repetitions only: timed out",
+        "succeeded -> failed (exit 1): in 1 of 2 replays only: timed out",
     )
 
 
@@ -292,7 +292,7 @@ def config(policy: object) -> Config:
         ("never", "sample:1", False),
     ],
 )
-def test_fewer_repetitions_are_looser(before: str, after: str, looser: bool) -> None:
+def test_fewer_replays_are_looser(before: str, after: str, looser: bool) -> None:
     found = loosened(config(before), config(after), {})
 
     assert [one.key for one in found] == (["evidence.replay"] if looser else [])

@@ -1,4 +1,4 @@
-"""Runs that are really repeated: in a work tree of their own, whatever was done to their records."""
+"""Runs that are really replayed: in a work tree of their own, whatever was done to their records."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_run_is_confirmed_in_a_work_tree_of_its_own(project: Project) -> None:
     assert again["replays"]["run_id"] == recorded
     assert (again["status"], again["tests"]["passed"]) == ("succeeded", 3)
     assert again["git"]["commit"] == project.repo.git("rev-parse", "HEAD")
-    assert len(project.entries()) == 1  # a repetition does not count twice
+    assert len(project.entries()) == 1  # a replay does not count twice
     assert project.repo.git("worktree", "list").count("\n") == 0
     assert project.repo.orchgate("check", "manifests", "--all-files").code == 0
 
@@ -175,7 +175,7 @@ def test_tests_that_never_ran_are_contradicted(project: Project) -> None:
     code, verdict, differing = one(project)
 
     assert (code, verdict, differing) == (1, "contradicted", "test tests 30 passed 3 passed")
-    assert len(project.folders()) == 3  # it was repeated twice
+    assert len(project.folders()) == 3  # it was replayed twice
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_what_leads_into_the_developers_tree_leads_into_the_repeated_one(project
 
     (row,) = document["runs"]
     assert (code, row["verdict"]) == (0, "confirmed"), row
-    assert row["notes"] == ["SETTINGS in the environment: into your work tree, not the repeated one"]
+    assert row["notes"] == ["SETTINGS in the environment: into your work tree, not the replayed one"]
 
 
 def test_a_package_that_is_installed_from_the_developers_tree_is_the_repeated_one(
@@ -382,7 +382,7 @@ def test_a_flaky_stage_neither_confirms_nor_contradicts(project: Project, tmp_pa
     assert (code, verdict) == (3, "unrepeatable")
 
 
-def test_no_repetition_finds_what_another_one_left_in_its_tree(project: Project) -> None:
+def test_no_replay_finds_what_another_one_left_in_its_tree(project: Project) -> None:
     project.define("tidy", {"id": "make", "shell": "mkdir made out && echo bad >a.txt"})
     project.define("sly", {"id": "pass", "shell": "test -e mark || { touch mark; exit 1; }"})
     assert project.run("tidy").code == 0
@@ -433,7 +433,7 @@ def test_ctrl_c_leaves_nothing_behind(project: Project, tmp_path: Path, number: 
     assert not [path for path in tmp_path.glob("trees/*/*") if path.is_dir()]
 
 
-def test_what_a_repetition_said_is_shown_until_the_record_is_another_one(project: Project) -> None:
+def test_what_a_replay_said_is_shown_until_the_record_is_another_one(project: Project) -> None:
     repo = project.repo
     project.run()
     name = project.folders()[0].name
@@ -445,11 +445,11 @@ def test_what_a_repetition_said_is_shown_until_the_record_is_another_one(project
     page = json.loads(repo.orchgate("report", "--output-format", "json").out)
 
     assert f"{name}: confirmed by replay on 2" in shown
-    assert f"{again}: repeats {name}, which is confirmed" in repo.orchgate("status").out
-    assert [row["repeats_run_id"] for row in listed] == [name, None]
+    assert f"{again}: replays {name}, which is confirmed" in repo.orchgate("status").out
+    assert [row["replays_run_id"] for row in listed] == [name, None]
     rows = {row["run_id"]: row for row in page["runs"]}
     assert rows[name]["replayed"].startswith("confirmed by replay on 2")
-    assert rows[again]["repeats"] == name
+    assert rows[again]["replays"] == name
 
     forge(project.folders()[0], lambda event: event.get("tests") and event["tests"].update(passed=30))
 
@@ -553,7 +553,7 @@ def test_the_latest_run_is_one_that_is_part_of_none(project: Project) -> None:
     assert one(project, "latest") == (0, "confirmed", "")
 
 
-def test_the_latest_run_is_one_that_repeats_none(project: Project) -> None:
+def test_the_latest_run_is_one_that_replays_none(project: Project) -> None:
     project.run()
     name = project.folders()[0].name
 
@@ -574,14 +574,14 @@ def test_a_run_in_the_folder_of_another_one_is_not_repeated(project: Project) ->
     assert reason == f"its manifest is that of run {folder.name} of task {TASK}"
 
 
-def test_a_repetition_cannot_be_resumed(project: Project) -> None:
+def test_a_replay_cannot_be_resumed(project: Project) -> None:
     project.repo.commit("bad", {"a.txt": "bad\n"})
     project.run()
     replayed(project)
 
     done = project.repo.orchgate("resume", project.folders()[-1].name)
 
-    assert (done.code, "repeats run" in done.out) == (3, True)
+    assert (done.code, "replays run" in done.out) == (3, True)
 
 
 def test_hooks_of_the_repository_are_not_run(project: Project, tmp_path: Path) -> None:
@@ -680,7 +680,7 @@ def test_another_commit_of_the_same_tree_does(project: Project) -> None:
     ]
 
 
-def test_a_clone_repeats_what_was_fetched(project: Project, tmp_path: Path) -> None:
+def test_a_clone_replays_what_was_fetched(project: Project, tmp_path: Path) -> None:
     repo = project.repo
     repo.orchgate("new", "demo", "--task", TASK)
     repo.git("add", "--all")
@@ -708,7 +708,7 @@ def test_a_clone_repeats_what_was_fetched(project: Project, tmp_path: Path) -> N
     assert (after[0], after[1]["verdict"]) == (0, "confirmed")
 
 
-def test_the_policy_of_the_base_says_what_ci_repeats(project: Project) -> None:
+def test_the_policy_of_the_base_says_what_ci_replays(project: Project) -> None:
     repo = project.repo
     repo.orchgate("new", "demo", "--task", TASK)
     config = repo.root / "orchgate.toml"

@@ -14,7 +14,7 @@ from orchgate.commands.shared.lines import (
     failed_tests,
     grouped,
     lower_bounds,
-    repetition_lines,
+    replay_lines,
     tests,
 )
 from orchgate.commands.shared.options import Renamed, output_format, whole_number
@@ -50,7 +50,7 @@ _STAGES = 4  # the column of how many are done
 # What only some rows tell.
 _UNKNOWN = (
     *("parent_run_id", "started_at", "completed_at", "status_detail", "seconds", "away_seconds", "stopped", "flaky"),
-    *("tests", "resumes", "observed_by", "inner_runs", "repeats_run_id", "tools", "other_tools"),
+    *("tests", "resumes", "observed_by", "inner_runs", "replays_run_id", "tools", "other_tools"),
 )
 _COLUMNS = ("run", "task", "pipeline", "status", "stages", "seconds", "now")
 
@@ -190,7 +190,7 @@ def _text(rows: Sequence[Mapping[str, Any]], seen: Screen, *, detailed: bool = F
     for row in rows:
         if row["problem"]:
             yield from screen.wrapped(escape(f"{row['run_id']}: {row['problem']}"), seen.width, 2)
-        for line in repetition_lines(row, detailed=detailed):
+        for line in replay_lines(row, detailed=detailed):
             yield from screen.wrapped(escape(line), seen.width, 2)
         if times := usage.away_words(row.get("seconds", 0.0), row.get("away_seconds")):
             yield escape(f"{row['run_id']}: {times}")
@@ -200,7 +200,7 @@ def _text(rows: Sequence[Mapping[str, Any]], seen: Screen, *, detailed: bool = F
             yield from _stages(row, seen)
             yield from _tools(row, seen)
         if row["status"] == "abandoned":
-            again = row.get("repeats_run_id")  # in a work tree that is gone
+            again = row.get("replays_run_id")  # in a work tree that is gone
             resume = f"resume {row['run_id']} --task {quoted(row['task_id'])}"
             yield escape(f"  hint: orchgate {f'evidence replay {again}' if again else resume}")
 

@@ -83,7 +83,7 @@ class Choice(NamedTuple):
 
 
 class ReplayPolicy:
-    """How many of the runs that a change cites are repeated in CI, from none to all."""
+    """How many of the runs that a change cites are replayed in CI, from none to all."""
 
     def read(self, value: object, at: At, reading: Reading) -> object:
         if isinstance(value, str) and self._form(value):

@@ -379,7 +379,7 @@ class Evidence(NamedTuple):
     replay: str = key(
         ReplayPolicy(),
         "never",
-        "how many of the runs that a change newly cites `orchgate evidence replay --policy` repeats: never, cited (all "
+        "how many of the runs that a change newly cites `orchgate evidence replay --policy` replays: never, cited (all "
         "of them), or sample:N of them",
         REFUSED,
         FEWER,

@@ -1,6 +1,6 @@
 """Runs a recorded pipeline again, at its recorded tree and by that tree's own definition.
 
-It happens in a work tree of ours, outside of the repository; what is recorded lies beside the run that is repeated. The
+It happens in a work tree of ours, outside of the repository; what is recorded lies beside the run that is replayed. The
 programs of the recorded tree run, whoever wrote them: nothing here may be called by what promises to run nothing.
 """
 
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 _LISTED = 5
 _MOST_BYTES = 4 << 20  # of a document
-MOST_TIMES = 2  # where nobody says how often, and the first repetition says otherwise than the record
+MOST_TIMES = 2  # where nobody says how often, and the first replay says otherwise than the record
 
 
 class ReplayRequest(NamedTuple):
-    """How runs are repeated: for `seconds` at most each, `times` times (None: again where the first one differs).
+    """How runs are replayed: for `seconds` at most each, `times` times (None: again where the first one differs).
 
     `made` are the work trees that are to be taken away in the end: several runs may be of one tree.
     """
@@ -61,13 +61,13 @@ class ReplayOutcome(NamedTuple):
     reason: str = ""
     hint: str = ""
     run: Run | None = None
-    repeated: tuple[Run, ...] = ()
+    replayed: tuple[Run, ...] = ()
     differences: tuple[Difference, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 class _Scene(NamedTuple):
-    """Where a run is repeated, once all is ready for it."""
+    """Where a run is replayed, once all is ready for it."""
 
     settings: RunSettings
     pipeline: Pipeline
@@ -75,16 +75,16 @@ class _Scene(NamedTuple):
 
 
 def refused(error: OrchgateError, run: Run | None = None) -> ReplayOutcome:
-    """The outcome of a run that is not repeated, for a reason."""
+    """The outcome of a run that is not replayed, for a reason."""
     found = ReplayVerdict.CONTRADICTED if isinstance(error, Contradicted) else ReplayVerdict.UNREPEATABLE
     return ReplayOutcome(found, error.message, error.hint, run)
 
 
 def replay(recorded: ReplayableRun, asked: ReplayRequest) -> ReplayOutcome:
-    """Repeats a run. Raises KeyboardInterrupt for a signal, once nothing of it is left."""
+    """Replays a run. Raises KeyboardInterrupt for a signal, once nothing of it is left."""
     try:
-        notes, repeated = zip(*_repetitions(recorded, asked), strict=True)
-        return _judged(recorded, notes[0], repeated)
+        notes, replayed = zip(*_replays(recorded, asked), strict=True)
+        return _judged(recorded, notes[0], replayed)
     except OrchgateError as error:
         return refused(error, recorded.run)
 
@@ -96,8 +96,8 @@ def tidy(asked: ReplayRequest) -> None:
             worktree_cache.discard(asked.repository, found)
 
 
-def _repetitions(recorded: ReplayableRun, asked: ReplayRequest) -> Iterator[tuple[tuple[str, ...], Run]]:
-    """What is to be known of each repetition, and its run; each begins in a tree without what the others left there."""
+def _replays(recorded: ReplayableRun, asked: ReplayRequest) -> Iterator[tuple[tuple[str, ...], Run]]:
+    """What is to be known of each replay, and its run; each begins in a tree without what the others left there."""
     deadline = None if asked.seconds is None else working_time.now() + asked.seconds
     for number in range(asked.times or MOST_TIMES):
         left = None if deadline is None else max(0.0, deadline - working_time.now())
@@ -112,7 +112,7 @@ def _repetitions(recorded: ReplayableRun, asked: ReplayRequest) -> Iterator[tupl
 
 
 def _once(scene: _Scene, seconds: float | None) -> Run:
-    """One repetition. One that a signal ended is taken away: it shows nothing, and nobody can resume it."""
+    """One replay. One that a signal ended is taken away: it shows nothing, and nobody can resume it."""
     ended = pipeline_run.run(scene.settings, scene.pipeline, seconds)
     run = from_manifest(ended.manifest, os.path.join(ended.folder, ids.MANIFEST))
     if run.status == "cancelled" and (run.status_detail or "").startswith("signal:"):
@@ -122,9 +122,9 @@ def _once(scene: _Scene, seconds: float | None) -> Run:
     return run
 
 
-def _judged(recorded: ReplayableRun, known: tuple[str, ...], repeated: Sequence[Run]) -> ReplayOutcome:
-    found = standing.combined(recorded.run, repeated)
-    times = [one.usage.wall_seconds for one in repeated if one.usage and one.usage.wall_seconds is not None]
+def _judged(recorded: ReplayableRun, known: tuple[str, ...], replayed: Sequence[Run]) -> ReplayOutcome:
+    found = standing.combined(recorded.run, replayed)
+    times = [one.usage.wall_seconds for one in replayed if one.usage and one.usage.wall_seconds is not None]
     usage = recorded.run.usage
     cached = any(stage.cached for stage in recorded.run.stages)
     gross = comparison.gross(usage.wall_seconds if usage and not cached else None, times)
@@ -132,7 +132,7 @@ def _judged(recorded: ReplayableRun, known: tuple[str, ...], repeated: Sequence[
     return ReplayOutcome(
         comparison.verdict(found),
         run=recorded.run,
-        repeated=tuple(repeated),
+        replayed=tuple(replayed),
         differences=tuple(found),
         notes=notes,
     )
@@ -276,7 +276,7 @@ def _prepare(
 
 
 def _link(recorded: ReplayableRun, pipeline: Pipeline, environ: Mapping[str, str]) -> Mapping[str, object]:
-    """What the journal of a repetition says of the run that it repeats."""
+    """What the journal of a replay says of the run that it replays."""
     found = surroundings.lacking(pipeline, environ)
     known: dict[str, object] = {"run_id": recorded.run.run_id, "manifest_sha256": recorded.sha256}
     return known | ({"lacking": found} if found else {})

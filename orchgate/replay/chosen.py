@@ -1,4 +1,4 @@
-"""Which of the cited runs are repeated: all, or a sample that the author of a change cannot choose.
+"""Which of the cited runs are replayed: all, or a sample that the author of a change cannot choose.
 
 What a sample is drawn by must not be known to the author before the change is fixed, nor be cheap to try again. The id
 of a commit is neither: whoever amends a commit until the draw suits them needs seconds. So it is drawn by fresh random
@@ -37,7 +37,7 @@ def seed(environ: Mapping[str, str]) -> str:
 
 
 def sample(manifests: Iterable[str], policy: str, drawn_by: str) -> list[str]:
-    """The manifests that a policy has repeated, sorted. `drawn_by` is a seed."""
+    """The manifests that a policy has replayed, sorted. `drawn_by` is a seed."""
     every = sorted(set(manifests))
     if policy == NEVER:
         return []

@@ -1,6 +1,6 @@
-"""What a run and its repetition say differently, and what that means. Pure: two runs in, a verdict out.
+"""What a run and its replay say differently, and what that means. Pure: two runs in, a verdict out.
 
-Contradicted is what cannot be explained by where it was repeated: a stage that succeeded and now runs and fails, tests
+Contradicted is what cannot be explained by where it was replayed: a stage that succeeded and now runs and fails, tests
 or counters that are not those recorded. What a stage could not even try (its program is not there, a variable is not
 set, time ran out) leaves the run unrepeated, which is no pass either. So whatever explains a difference away may only
 turn "contradicted" into "unrepeatable", never into "confirmed". Times are told, and decide nothing: caches are cold in
@@ -75,7 +75,7 @@ class Difference(NamedTuple):
 
 
 def differences(old: Run, new: Run, children: ChildPair = lambda *_: None) -> list[Difference]:
-    """What a run and one repetition of it say differently. `children` finds the runs of a stage's sub-pipelines.
+    """What a run and one replay of it say differently. `children` finds the runs of a stage's sub-pipelines.
 
     Documents that nobody committed as they were then may be why a stage fails, but not why it counts other tests.
     """
@@ -148,7 +148,7 @@ def _of_stage(name: str, old: StageRun, new: StageRun, lacking: str) -> Iterator
         yield from _of_metrics(name, old.metrics, new.metrics)
     if new.flaky and not old.flaky:
         yield Difference(
-            name, "attempts", "one", f"{len(new.attempts)}", Weight.NOTED, "it passed when it was repeated"
+            name, "attempts", "one", f"{len(new.attempts)}", Weight.NOTED, "it passed when it was replayed"
         )
 
 
@@ -242,7 +242,7 @@ def is_time(name: str) -> bool:
 
 
 def combined(every: Sequence[Sequence[Difference]], same_place: bool, *, same_tools: bool = True) -> list[Difference]:
-    """The differences of several repetitions as one: what only some of them show contradicts nothing.
+    """The differences of several replays as one: what only some of them show contradicts nothing.
 
     A counter that differs between them varies, and is told as a time is. On another machine, or with other tools, it
     may be another one; and with other tools other tests may be there.
@@ -262,7 +262,7 @@ def _combined(found: Sequence[Difference], times: int, same_place: bool, same_to
     contradicting = sum(one.weight is Weight.CONTRADICTS for one in found)
     if contradicting < times:
         hindered = next((one.why for one in found if one.weight is Weight.HINDERS), "it is flaky")
-        why = f"in {contradicting} of {times} repetitions only: {hindered}"
+        why = f"in {contradicting} of {times} replays only: {hindered}"
         return heaviest._replace(weight=Weight.HINDERS, why=why)
     if not same_tools and all(one.why == _OTHERS_RAN for one in found):
         return heaviest._replace(weight=Weight.HINDERS, why=f"{_OTHERS_RAN}, with other tools")
@@ -277,7 +277,7 @@ def _of_counter(heaviest: Difference, found: Sequence[Difference], times: int, s
         why = "it varies, and is never near that" if far else "it varies"
         return heaviest._replace(now=" to ".join(values), weight=Weight.HINDERS if far else Weight.NOTED, why=why)
     if times == 1:
-        return heaviest._replace(weight=Weight.HINDERS, why="one repetition does not tell whether it varies")
+        return heaviest._replace(weight=Weight.HINDERS, why="one replay does not tell whether it varies")
     if not same_place:
         return heaviest._replace(weight=Weight.HINDERS, why="the machine or its tools are other ones")
     return heaviest
@@ -313,7 +313,7 @@ def machine_differences(old: Machine | None, new: Machine | None) -> list[str]:
 
 
 def gross(recorded: float | None, times: Sequence[float]) -> str:
-    """How many times as long or as short the repetitions took, where that is out of all proportion; "" elsewhere."""
+    """How many times as long or as short the replays took, where that is out of all proportion; "" elsewhere."""
     if recorded is None or not times or max(recorded, *times) < _LEAST_SECONDS:
         return ""
     low, high = max(min(times), 1e-3), max(times)

@@ -1,4 +1,4 @@
-"""A recorded run that is to be repeated: what it says, what that rests on, and why it can be repeated or not.
+"""A recorded run that is to be replayed: what it says, what that rests on, and why it can be replayed or not.
 
 The journal beside a manifest says what both are of: a manifest that its journal does not add up to is contradicted
 before anything runs.
@@ -26,15 +26,15 @@ _ENDED = ("succeeded", "failed")
 
 
 class Unrepeatable(OrchgateError):
-    """Why a run cannot be repeated; the hint is the command that helps, where one does."""
+    """Why a run cannot be replayed; the hint is the command that helps, where one does."""
 
 
 class Contradicted(OrchgateError):
-    """What is known to be wrong with the record of a run without repeating it."""
+    """What is known to be wrong with the record of a run without replaying it."""
 
 
 class ReplayableRun(NamedTuple):
-    """A run that can be repeated as far as its own record goes.
+    """A run that can be replayed as far as its own record goes.
 
     `digest` is that of its pipeline's definition, `sha256` that of its manifest; `measured`: one stage at a time.
     """
@@ -95,7 +95,7 @@ def _require_whole(run: Run, first: Mapping[str, Any]) -> None:
     if "observed" in first:
         raise Unrepeatable("it was observed from outside: no pipeline says what it ran", "orchgate run PIPELINE")
     if run.status not in _ENDED:
-        raise Unrepeatable(f"it is {run.status}: it has no end that could be repeated")
+        raise Unrepeatable(f"it is {run.status}: it has no end that could be replayed")
 
 
 def _tree_of(run: Run) -> RecordedTree:

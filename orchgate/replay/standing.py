@@ -1,4 +1,4 @@
-"""What the repetitions that are recorded here say of the runs that they repeat. Nothing is run."""
+"""What the replays that are recorded here say of the runs that they replay. Nothing is run."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from orchgate.replay.comparison import Difference, ReplayVerdict
     from orchgate.runs.run import Run
 
-MOST = 200  # newest runs of a task among which repetitions of a run are looked for
+MOST = 200  # newest runs of a task among which replays of a run are looked for
 _MARK, _PART = b'"replays": {', b'"parent_run_id": "'
 
 
 class Standing(NamedTuple):
-    """What became of a run that was repeated. `by` is the newest repetition, `at` its end, `machine` its class."""
+    """What became of a run that was replayed. `by` is the newest replay, `at` its end, `machine` its class."""
 
     run_id: str
     verdict: ReplayVerdict
@@ -53,10 +53,10 @@ def differences(old: Run, new: Run) -> list[Difference]:
     return comparison.differences(old, new, children)
 
 
-def combined(old: Run, repeated: Sequence[Run]) -> list[Difference]:
-    """The differences between a run and all repetitions of it."""
-    every = [differences(old, one) for one in repeated]
-    return comparison.combined(every, is_same_place(old, repeated[0]), same_tools=has_same_tools(old, repeated[0]))
+def combined(old: Run, replayed: Sequence[Run]) -> list[Difference]:
+    """The differences between a run and all replays of it."""
+    every = [differences(old, one) for one in replayed]
+    return comparison.combined(every, is_same_place(old, replayed[0]), same_tools=has_same_tools(old, replayed[0]))
 
 
 def is_same_place(old: Run, new: Run) -> bool:
@@ -75,7 +75,7 @@ def has_same_tools(old: Run, new: Run) -> bool:
 
 
 def is_of_another(folder: str) -> bool:
-    """Whether the run in a folder repeats another one, or is part of one; not where nobody can tell."""
+    """Whether the run in a folder replays another one, or is part of one; not where nobody can tell."""
     try:
         data = read_file(os.path.join(folder, ids.MANIFEST), MAX_BYTES)
     except OrchgateError:
@@ -83,8 +83,8 @@ def is_of_another(folder: str) -> bool:
     return _MARK in data or _PART in data
 
 
-def of_repetition(folder: str) -> Standing | None:
-    """What a repetition, and others of the same run, say of it. None where the run is not here, or not as it was.
+def of_replay(folder: str) -> Standing | None:
+    """What a replay, and others of the same run, say of it. None where the run is not here, or not as it was.
 
     Raises OrchgateError where the record of either cannot be read or contradicts itself.
     """
@@ -93,11 +93,11 @@ def of_repetition(folder: str) -> Standing | None:
 
 
 def of_run(folder: str) -> Standing | None:
-    """What the newest repetitions of a run say of it; None for a run that was never repeated to an end.
+    """What the newest replays of a run say of it; None for a run that was never replayed to an end.
 
     Raises OrchgateError where its own record cannot be read or contradicts itself.
     """
-    found = list(_repetitions(folder))
+    found = list(_replays(folder))
     if not found:
         return None
     old, sha256 = _read(folder), files.sha256_hex(read_file(os.path.join(folder, ids.MANIFEST), MAX_BYTES))
@@ -105,16 +105,16 @@ def of_run(folder: str) -> Standing | None:
     return _standing(old, same) if same else None
 
 
-def _standing(old: Run, repeated: Sequence[Run]) -> Standing:
-    newest = repeated[0]
-    found = combined(old, repeated)
+def _standing(old: Run, replayed: Sequence[Run]) -> Standing:
+    newest = replayed[0]
+    found = combined(old, replayed)
     at = timestamp(newest.completed_at or newest.started_at)
     machine = newest.machine.fingerprint if newest.machine else ""
     return Standing(old.run_id, comparison.verdict(found), newest.run_id, at, machine)
 
 
-def _repetitions(folder: str) -> Iterator[Run]:
-    """The repetitions of a run that came to their own end, the newest first. One that cannot be read is none."""
+def _replays(folder: str) -> Iterator[Run]:
+    """The replays of a run that came to their own end, the newest first. One that cannot be read is none."""
     cli, run_id = os.path.split(folder)
     try:
         names = sorted((name for name in os.listdir(cli) if ids.RUN_ID.fullmatch(name) and name > run_id), reverse=True)

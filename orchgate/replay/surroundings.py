@@ -1,7 +1,7 @@
-"""What the stages of a repetition start from: this environment, led into the repeated tree where it leads into ours.
+"""What the stages of a replay start from: this environment, led into the replayed tree where it leads into ours.
 
 What it would find in the developer's work tree is not what was recorded: a package that is installed from there, a
-folder of scripts. So each such place has its counterpart in the repeated tree before it; what git ignores, such as a
+folder of scripts. So each such place has its counterpart in the replayed tree before it; what git ignores, such as a
 virtual environment, is in the developer's only, unless `performance.setup` makes one.
 """
 
@@ -33,7 +33,7 @@ class ReplayEnvironment(NamedTuple):
 
 
 def of(environ: Mapping[str, str], home: str, root: str) -> ReplayEnvironment:
-    """The environment in the repeated tree at `root`, of the work tree at `home`, and what is to be known of it."""
+    """The environment in the replayed tree at `root`, of the work tree at `home`, and what is to be known of it."""
     kept = {name: value for name, value in environment.unhooked(environ).items() if name not in _OF_SHELLS}
     home = os.path.realpath(home)
     installed = [one for venv in _venvs(kept) for one in work_trees.editable_folders(home, {_VENV: venv})]
@@ -69,10 +69,10 @@ def _counterparts(places: Iterable[str], home: str, root: str) -> Iterator[str]:
 def _notes(environ: Mapping[str, str], installed: list[str], home: str) -> Iterator[str]:
     if installed:
         names = ", ".join(installed)
-        yield f"{names}: installed from your work tree, imported from the repeated one instead ({_MODULES})"
+        yield f"{names}: installed from your work tree, imported from the replayed one instead ({_MODULES})"
     leading = sorted(name for name, value in environ.items() if name not in _LEFT and f"{home}/" in f"{value}/")
     if leading:
-        yield f"{', '.join(leading)} in the environment: into your work tree, not the repeated one"
+        yield f"{', '.join(leading)} in the environment: into your work tree, not the replayed one"
 
 
 def lacking(pipeline: Pipeline, environ: Mapping[str, str]) -> dict[str, str]:

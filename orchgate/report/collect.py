@@ -249,7 +249,7 @@ def _pipeline(pipeline: str, machine: str, runs: Sequence[RunRow], band: BandOf)
     """Of runs in the order of their start."""
     trends, unchanged = [], {}
     for metric in METRICS:
-        with_value = [run for run in runs if metric in run.metrics and not (run.cached or run.repeats)]
+        with_value = [run for run in runs if metric in run.metrics and not (run.cached or run.replays)]
         if len({run.metrics[metric] for run in with_value}) > 1:
             trends.append(_trend(pipeline, machine, metric, with_value, band(metric)))
         elif with_value:

@@ -129,7 +129,7 @@ def since_baseline(baseline: Baseline, rows: Iterable[RunRow], policy: Policy) -
             for row in listed
             if (row.pipeline_id, row.machine_id) == record.place
             and row.succeeded
-            and not (row.cached or row.flaky or row.repeats)
+            and not (row.cached or row.flaky or row.replays)
             and row.started_at > record.recorded_at
             and row.run_id not in record.run_ids
         ][:SINCE]

@@ -174,13 +174,13 @@ def _unrecorded(
         metrics={"wall_seconds": float(seconds)} if isinstance(seconds, int | float) and seconds >= 0 else {},
         flaky=bool(known.get("flaky")),
         problem=problem,
-        repeats=str(known.get("repeats_run_id") or ""),
+        replays=str(known.get("replays_run_id") or ""),
     )
 
 
 def _replayed(root: str, rows: Mapping[tuple[str, str], RunRow]) -> Iterator[tuple[tuple[str, str], RunRow]]:
-    """The rows of runs that were repeated, with what their repetitions say. One that cannot be read says so itself."""
-    for key in {(row.task_id, row.repeats) for row in rows.values() if row.repeats}:
+    """The rows of runs that were replayed, with what their replays say. One that cannot be read says so itself."""
+    for key in {(row.task_id, row.replays) for row in rows.values() if row.replays}:
         from orchgate.replay import standing
 
         try:

@@ -162,7 +162,7 @@ def runs(said: Page) -> Html:
 def _status_of(one: RunRow) -> Html:
     beside = [word for word, holds in (("flaky", one.flaky), ("from the cache", one.cached)) if holds]
     beside += [
-        words_ for words_ in (one.replayed, f"repeats {one.repeats}" if one.repeats else "", one.problem) if words_
+        words_ for words_ in (one.replayed, f"replays {one.replays}" if one.replays else "", one.problem) if words_
     ]
     _, mark = _STATUS.get(one.status, ("neutral", "?"))
     words_ = f"{mark} {one.status.replace('_', ' ')}"

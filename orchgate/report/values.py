@@ -75,7 +75,7 @@ class GateState(NamedTuple):
 class RunRow(NamedTuple):
     """One run. `anchor` is its place on the page; `lower_bounds` are metrics known to be at least what they say.
 
-    `repeats` is the run that it repeats, `replayed` what repetitions of it say, in words; "" for none.
+    `replays` is the run that it replays, `replayed` what replays of it say, in words; "" for none.
     """
 
     run_id: str
@@ -92,7 +92,7 @@ class RunRow(NamedTuple):
     flaky: bool = False
     cached: bool = False
     problem: str = ""
-    repeats: str = ""
+    replays: str = ""
     replayed: str = ""
 
     @property

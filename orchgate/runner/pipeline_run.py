@@ -144,7 +144,7 @@ class PipelineRun:
         }
 
     def _replayed(self) -> Event:
-        """Which run is repeated; the runs of sub-pipelines are known by the one that calls them."""
+        """Which run is replayed; the runs of sub-pipelines are known by the one that calls them."""
         replays = self.session.settings.replays
         return {"replays": dict(replays)} if replays and self.caller is None else {}
 

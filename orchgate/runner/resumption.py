@@ -36,7 +36,7 @@ def _same_pipeline(settings: RunSettings, run: Run, recorder: Recorder) -> Pipel
         raise OrchgateError("this run is an agent loop", f"orchgate rlm --resume {run.run_id}")
     if run.replays:
         hint = f"orchgate evidence replay {run.replays.run_id}"
-        raise OrchgateError(f"this run repeats run {run.replays.run_id}, in a work tree that is gone", hint)
+        raise OrchgateError(f"this run replays run {run.replays.run_id}, in a work tree that is gone", hint)
     if "observed" in recorder.events[0]:
         raise OrchgateError(
             "this run was observed from outside and cannot be resumed", f"orchgate observe -- {_command(run)}"

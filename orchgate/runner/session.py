@@ -71,7 +71,7 @@ class RunSettings(NamedTuple):
 
     `environ` is what the programs of a run start from; a session leaves out of it what binds git to a repository. It is
     recorded below `root`, where its programs run, unless `home` is another work tree. `replays` is what the first event
-    says of the run that it repeats: such a run has no line in the metrics of its task.
+    says of the run that it replays: such a run has no line in the metrics of its task.
     """
 
     root: str

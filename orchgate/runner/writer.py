@@ -57,7 +57,7 @@ class Recorder:
         self._manifest_bytes = 0
         self._logs: set[str] = set()
         self.other_files = 0  # written beside these: for the cache, for an agent
-        self.counts = True  # in the metrics of its task, where a run that repeats another one would count twice
+        self.counts = True  # in the metrics of its task, where a run that replays another one would count twice
 
     def begin(self, event: Event) -> None:
         """Records the first event of this process, and the first manifest. Raises WriteError."""

@@ -128,7 +128,7 @@ class InnerRun(Value):
 
 
 class Replayed(Value):
-    """The run that this one repeats at its tree, and its manifest then.
+    """The run that this one replays at its tree, and its manifest then.
 
     `lacking` are variables that stages name and that were not set here, by stage.
     """

@@ -131,7 +131,7 @@ def _observed(event: Event) -> Document:
 
 
 def _replayed(event: Event) -> Document:
-    """Which run this one repeats, where it does."""
+    """Which run this one replays, where it does."""
     return {"replays": event["replays"]} if event.get("replays") else {}
 
 

@@ -82,8 +82,8 @@ def documents_of(place: workspace.PinSource, whose: workspace.ChosenPackets | No
     return ReadDocuments(read, unread, f" of {whose.words}" if whose else "")
 
 
-def without_repetitions(root: str, name: str, task: str) -> str:
-    """The newest run that repeats none where somebody named the `latest`; else what was named."""
+def without_replays(root: str, name: str, task: str) -> str:
+    """The newest run that replays none where somebody named the `latest`; else what was named."""
     from orchgate.replay.standing import is_of_another
     from orchgate.runs import ids
 

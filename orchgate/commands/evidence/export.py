@@ -31,7 +31,7 @@ EXIT_CODES = {3: "the run is none that can be signed, has no signatures, or FILE
 
 
 def arguments(parser: Parser) -> None:
-    parser.add_argument("run", metavar="RUN", help="a run's id, its manifest, or latest: the newest that repeats none")
+    parser.add_argument("run", metavar="RUN", help="a run's id, its manifest, or latest: the newest that replays none")
     work_tree.task_option(parser, "whose run")
     parser.add_argument("--format", choices=("in-toto",), default="in-toto", help="the form (%(default)s)")
     parser.add_argument("--signed", action="store_true", help="the signatures of the run, as they are in git")

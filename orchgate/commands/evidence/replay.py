@@ -1,4 +1,4 @@
-"""`orchgate evidence replay`: repeats cited runs at their recorded trees, and says whether they come out the same."""
+"""`orchgate evidence replay`: replays cited runs at their recorded trees, and says whether they come out the same."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ EXAMPLES = (
 EXIT_CODES = {
     0: "every run is confirmed",
     1: "a run is contradicted",
-    3: "a run cannot be repeated, and none is contradicted",
+    3: "a run cannot be replayed, and none is contradicted",
     130: "it was cancelled",
 }
 
@@ -50,9 +50,9 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--policy", action="store_true", help="as many as evidence.replay says, which may be none")
     parser.add_argument("--base", default="", metavar="REV", help="the change begins at this revision")
     parser.add_argument("--head", default="", metavar="REV", help="and ends at this one (HEAD)")
-    what = "how often each is repeated (once, and once more where that differs)"
+    what = "how often each is replayed (once, and once more where that differs)"
     parser.add_argument("--runs", type=options.whole_number(1, 100), metavar="N", help=what)
-    what = "end the repetitions of a run after so long, such as 30m (never); it is then unrepeatable"
+    what = "end the replays of a run after so long, such as 30m (never); it is then unrepeatable"
     parser.add_argument("--timeout", type=options.up_to(options.DAY), metavar="TIME", help=what)
     parser.add_argument("--seed", default="", metavar="HEX", help="draw the sample of --policy as it was drawn before")
     options.output_format(parser, "evidence-replay")
@@ -131,7 +131,7 @@ def _named(name: str, task: str, repository: Repository, places: _Places) -> str
     from orchgate.runs.ids import MANIFEST
 
     try:
-        _, folder = work_tree.locate(repository.root, cited.without_repetitions(repository.root, name, task), task)
+        _, folder = work_tree.locate(repository.root, cited.without_replays(repository.root, name, task), task)
     except UsageError:
         pinned = [path for path in places.lock.pins if path.endswith(f"/{name}/{MANIFEST}") or path == name]
         if len(pinned) != 1:
@@ -226,7 +226,7 @@ def _say(args: argparse.Namespace, cited: Cited) -> None:
     if cited.manifests:
         what = counted(len(cited.manifests), "run")
         drawn = f" of {cited.cited}, drawn by --seed {cited.seed}" if cited.seed else ""
-        tell(args, f"{what} to repeat{drawn}: this runs the programs of the recorded trees, whoever wrote them")
+        tell(args, f"{what} to replay{drawn}: this runs the programs of the recorded trees, whoever wrote them")
 
 
 def tell(args: argparse.Namespace, *lines: str) -> None:

@@ -48,7 +48,7 @@ def before(recorded: ReplayableRun) -> Iterator[str]:
     git, run = recorded.git, recorded.run
     beside = len(git.changed or {}) + len(git.untracked or {})
     more = f" with {counted(beside, 'uncommitted file')}" if beside else ""
-    yield f"repeating {run.run_id}: {run.pipeline_id} at {(git.commit or '')[:12]}{more}"
+    yield f"replaying {run.run_id}: {run.pipeline_id} at {(git.commit or '')[:12]}{more}"
 
 
 def show(root: str, path: str, outcome: ReplayOutcome, output_format: str) -> None:
@@ -67,15 +67,15 @@ def lines(root: str, path: str, outcome: ReplayOutcome) -> Iterator[str]:
     yield from (f"  {_difference(one)}" for one in ordered[:_SHOWN])
     if len(ordered) > _SHOWN:
         yield f"  and {len(ordered) - _SHOWN} more differences; --output-format json has all"
-    if run and outcome.repeated:
-        yield f"  time: {_times(run, outcome.repeated)}"
-        other = comparison.machine_differences(run.machine, outcome.repeated[0].machine)
+    if run and outcome.replayed:
+        yield f"  time: {_times(run, outcome.replayed)}"
+        other = comparison.machine_differences(run.machine, outcome.replayed[0].machine)
         if other:
             yield f"  another machine: {'; '.join(other)}"
-        if tools := _other_tools(run, outcome.repeated):
+        if tools := _other_tools(run, outcome.replayed):
             yield f"  other tools: {differences.sentence(tools)}"
     yield from (f"  note: {one}" for one in outcome.notes)
-    yield from (f"  manifest: {work_tree.inside(root, one.path)}" for one in outcome.repeated)
+    yield from (f"  manifest: {work_tree.inside(root, one.path)}" for one in outcome.replayed)
     if hint := outcome.hint or _advice(outcome):
         yield f"  hint: {hint}"
 
@@ -95,17 +95,17 @@ def _difference(one: Difference) -> str:
     return f"{what}: recorded {one.recorded}, now {one.now}{why}"
 
 
-def _times(run: Run, repeated: Sequence[Run]) -> str:
+def _times(run: Run, replayed: Sequence[Run]) -> str:
     recorded = run.usage.wall_seconds if run.usage else None
-    now = [one.usage.wall_seconds for one in repeated if one.usage and one.usage.wall_seconds is not None]
+    now = [one.usage.wall_seconds for one in replayed if one.usage and one.usage.wall_seconds is not None]
     cached = ", partly from the cache" if any(stage.cached for stage in run.stages) else ""
     shown = " to ".join(dict.fromkeys(short_seconds(one) for one in (min(now), max(now)))) if now else "unknown"
     return f"recorded {short_seconds(recorded) if recorded is not None else 'unknown'}{cached}, now {shown}"
 
 
-def _other_tools(run: Run, repeated: Sequence[Run]) -> tuple[str, ...]:
+def _other_tools(run: Run, replayed: Sequence[Run]) -> tuple[str, ...]:
     """The tools that are other ones than when the run was recorded, as far as both say."""
-    return differences.differences(run.tools, repeated[0].tools) if repeated else ()
+    return differences.differences(run.tools, replayed[0].tools) if replayed else ()
 
 
 def _advice(outcome: ReplayOutcome) -> str:
@@ -121,9 +121,9 @@ def summary(cited: Cited, outcomes: Outcomes) -> str:
     """One line about all runs."""
     if not outcomes:
         return (
-            f"nothing to repeat: {cited.words or 'no run is cited'}"
+            f"nothing to replay: {cited.words or 'no run is cited'}"
             if cited.policy == "never"
-            else (f"nothing to repeat: no run is {cited.words}" if cited.words else "nothing to repeat")
+            else (f"nothing to replay: no run is {cited.words}" if cited.words else "nothing to replay")
         )
     found = Counter(outcome.verdict for _, outcome in outcomes)
     parts = [f"{found[one]} {one.value}" for one in ReplayVerdict if found[one]]
@@ -147,7 +147,7 @@ def document(root: str, cited: Cited, outcomes: Outcomes) -> dict[str, object]:
 def _row(root: str, path: str, outcome: ReplayOutcome) -> dict[str, object]:
     run = outcome.run
     git = run.git if run else None
-    first = outcome.repeated[0] if outcome.repeated else None
+    first = outcome.replayed[0] if outcome.replayed else None
     return {
         "manifest_path": path,
         "verdict": outcome.verdict.value,
@@ -167,13 +167,13 @@ def _row(root: str, path: str, outcome: ReplayOutcome) -> dict[str, object]:
                 "status": one.status,
                 "wall_seconds": one.usage.wall_seconds if one.usage else None,
             }
-            for one in outcome.repeated
+            for one in outcome.replayed
         ],
         "differences": [_fact(one) for one in outcome.differences],
         "machine_differences": comparison.machine_differences(
             run.machine if run else None, first.machine if first else None
         ),
-        "tool_differences": list(_other_tools(run, outcome.repeated)) if run else [],
+        "tool_differences": list(_other_tools(run, outcome.replayed)) if run else [],
         "notes": list(outcome.notes),
     }
 

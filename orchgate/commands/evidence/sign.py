@@ -35,7 +35,7 @@ VERSION = 1
 
 def arguments(parser: Parser) -> None:
     parser.add_argument(
-        "runs", nargs="*", metavar="RUN", help="a run's id, its manifest, or latest: the newest that repeats none"
+        "runs", nargs="*", metavar="RUN", help="a run's id, its manifest, or latest: the newest that replays none"
     )
     work_tree.task_option(parser, "whose runs (the task of this change)")
     signing.option(parser)
@@ -65,7 +65,7 @@ def manifest_named(root: str, name: str, task: str) -> str:
     """The repository path of the manifest of a run that somebody named; as it is for one outside."""
     from orchgate.runs import ids
 
-    named = cited.without_repetitions(root, name, task)
+    named = cited.without_replays(root, name, task)
     manifest = os.path.join(work_tree.locate(root, named, task)[1], ids.MANIFEST)
     top = os.path.realpath(root)
     real = os.path.join(os.path.realpath(os.path.dirname(manifest)), ids.MANIFEST)

@@ -210,24 +210,24 @@ def inner_facts(run: Run) -> dict[str, Any]:
         | {"manifest_path": inner_manifest(run.folder, link)}
         for link in run.inner_runs
     ]
-    repeated = run.replays.run_id if run.replays else None
-    return {"observed_by": run.observed_by, "inner_runs": links, "repeats_run_id": repeated}
+    replayed = run.replays.run_id if run.replays else None
+    return {"observed_by": run.observed_by, "inner_runs": links, "replays_run_id": replayed}
 
 
-def repetition_lines(row: Mapping[str, Any], *, detailed: bool) -> Iterator[str]:
-    """Which run a row's one repeats, and what that says of it; in detail also what repetitions of the row's one say."""
+def replay_lines(row: Mapping[str, Any], *, detailed: bool) -> Iterator[str]:
+    """Which run a row's one replays, and what that says of it; in detail also what replays of the row's one say."""
     name, folder = row["run_id"], os.path.dirname(row["manifest_path"])
-    repeated = row.get("repeats_run_id")
-    if not repeated and not detailed:
+    replayed = row.get("replays_run_id")
+    if not replayed and not detailed:
         return
     from orchgate.replay import standing
 
     try:
-        found = standing.of_repetition(folder) if repeated else standing.of_run(folder)
+        found = standing.of_replay(folder) if replayed else standing.of_run(folder)
     except OrchgateError:  # the row says so
         found = None
-    if repeated:
-        yield f"{name}: repeats {repeated}{f', which is {found.verdict.value}' if found else ''}"
+    if replayed:
+        yield f"{name}: replays {replayed}{f', which is {found.verdict.value}' if found else ''}"
     elif found:
         yield f"{name}: {found.words} ({found.by})"
 
