@@ -138,7 +138,7 @@ class _FoundResults:
     def take(self, pattern: str, format_: str) -> None:
         paths = self._chosen(pattern)
         if len(paths) > MAX_REPORTS:
-            self.problems.append(f"{pattern}: matches {len(paths)} files, limit {MAX_REPORTS}: not counted")
+            self.problems.append(f"{pattern} matches {len(paths)} files, limit {MAX_REPORTS}: not counted")
             return
         for path in paths:
             if path in self._taken:  # by a pattern before this one
@@ -148,7 +148,7 @@ class _FoundResults:
             with _noting(shown, self.problems):
                 self._read(path, shown, format_)
         if not paths:
-            self.problems.append(f"{pattern}: no such file was written: not counted")
+            self.problems.append(f"{pattern} matches no file that was written: not counted")
 
     def _chosen(self, pattern: str) -> list[str]:
         """The files that a pattern stands for, now that the stage has ended.
@@ -215,7 +215,7 @@ def _noting(path: str, problems: list[str]) -> Iterator[None]:
     try:
         yield
     except (ResultsError, ManifestError, Unreadable) as error:
-        problems.append(f"{path}: {error.message}: not counted")
+        problems.append(f"{path} {error.message}: not counted")
 
 
 def _refuse_unwritten(path: str, before: Mapping[str, Stamp]) -> None:
