@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchgate.config.faults import INVALID, as_toml, clipped, dotted
+from orchgate.lib import lazy
 from orchgate.lib.typed import TYPE_CHECKING, Enum, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -227,6 +228,23 @@ class Globs(NamedTuple):
         some = {"contains": {"type": "string", "pattern": "^(?!!)"}}
         items = {"type": "string", "minLength": 1, "not": {"const": "!"}}
         return {"type": "array", "items": items} | ({} if self.extends else {"anyOf": [{"maxItems": 0}, some]})
+
+
+class Loaded:
+    """A kind by the name of its module and its own, of which few configurations have a value: it is loaded for one."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self._module, self._name = module, name
+
+    def read(self, value: object, at: At, reading: Reading) -> object:
+        return self._kind().read(value, at, reading)
+
+    def schema(self) -> dict[str, object]:
+        return self._kind().schema()
+
+    def _kind(self) -> Kind:
+        kind: Kind = getattr(lazy.module(self._module), self._name)()
+        return kind
 
 
 class MapOf(NamedTuple):

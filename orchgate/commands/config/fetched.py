@@ -14,7 +14,7 @@ import urllib.request
 from urllib.parse import urlsplit
 
 from orchgate import __version__
-from orchgate.config.names import SECURE
+from orchgate.config.shared.entries import SECURE
 from orchgate.config.shared.layers import MAX_BYTES
 from orchgate.errors import OrchgateError
 from orchgate.lib.text import clip

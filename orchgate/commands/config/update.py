@@ -12,7 +12,7 @@ import re
 
 from orchgate.config.faults import Reading, toml
 from orchgate.config.load import build, source_of
-from orchgate.config.names import DIGEST, MOST_SHARED, SharedFile, shared_file
+from orchgate.config.shared.entries import DIGEST, MOST_SHARED, SharedFile, shared_file
 from orchgate.config.shared.layers import EXTENDS, KEPT, MAX_BYTES, as_kept, kept, layered
 from orchgate.config.source import MAX_BYTES as MAX_CONFIGURATION
 from orchgate.config.source import KeyPositions, Source, error_of, find, parsed

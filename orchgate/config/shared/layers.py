@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from orchgate.config.faults import Reading, clipped
 from orchgate.config.keys import EXTEND
-from orchgate.config.names import SHARED_FILES, shared_file
+from orchgate.config.shared.entries import SharedFiles, shared_file
 from orchgate.config.source import Source, error_of, parsed
 from orchgate.errors import ConfigError, Unreadable
 from orchgate.lib.files import sha256_hex
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from orchgate.config.faults import At
     from orchgate.config.keys import Moved
-    from orchgate.config.names import SharedFile
+    from orchgate.config.shared.entries import SharedFile
     from orchgate.git.snapshot import Snapshot
 
 EXTENDS = "extends"
@@ -51,7 +51,7 @@ def as_kept(content: bytes) -> bytes:
 def layered(own: Source, snapshot: Snapshot) -> Source:
     """A configuration with those that it extends. Raises ConfigError: what is not as pinned is never passed over."""
     reading = Reading()
-    entries = SHARED_FILES.read(own.table[EXTENDS], (EXTENDS,), reading)
+    entries = SharedFiles().read(own.table[EXTENDS], (EXTENDS,), reading)
     if MAY_LOOSEN in own.table:
         what = f"a configuration that {EXTENDS} others cannot say what may be loosened: they do"
         reading.wrong((MAY_LOOSEN,), what, of_key=True)
