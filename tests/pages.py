@@ -51,6 +51,7 @@ def everything(name: str) -> values.Page:
         problems=(values.ReadProblem(name, name, name),),
         left_out=(name,),
         history=_history(name),
+        hosted=values.PageJob(name, name, name, name, name, name, name),
     )
 
 

@@ -136,7 +136,16 @@ def _page(judged: Judged, only: str) -> Page:
     now, row_of = ids.moment(time.time()), run_rows.row
     return collect.page(
         collect.Sources(
-            judged.root, now, judged.gate, judged.ctx, tasks, judged.problems, row_of, _stale(judged.ctx), only
+            judged.root,
+            now,
+            judged.gate,
+            judged.ctx,
+            tasks,
+            judged.problems,
+            row_of,
+            _stale(judged.ctx),
+            only,
+            os.environ,
         )
     )
 

@@ -6,6 +6,7 @@ import os
 import re
 from collections import defaultdict
 from itertools import islice
+from types import MappingProxyType
 
 from orchgate.errors import GitError, OrchgateError
 from orchgate.hotspots.timeline import series
@@ -17,11 +18,13 @@ from orchgate.report.values import (
     EvidenceSection,
     MetricTrend,
     Page,
+    PageJob,
     PipelineState,
     ReadProblem,
     TaskState,
     TrendPoint,
 )
+from orchgate.runs.hosted import attested_by, job_of
 from orchgate.verdict import baseline as baselines
 
 if TYPE_CHECKING:
@@ -55,6 +58,7 @@ class Sources(NamedTuple):
     row_of: Callable[[str, str], Mapping[str, Any]]
     stale_of: Callable[[BaselineRecord], str]
     only: str = ""
+    environ: Mapping[str, str] = MappingProxyType({})
 
 
 def page(sources: Sources) -> Page:
@@ -85,8 +89,17 @@ def page(sources: Sources) -> Page:
         tuple(dict.fromkeys((*sources.problems, *found.problems, *problems))),  # several checks may say the same
         only_task=sources.only,
         history=past,
+        hosted=_hosted(sources.environ),
     )
     return _without_this_machine(said, sources.root)
+
+
+def _hosted(environ: Mapping[str, str]) -> PageJob | None:
+    job = job_of(environ)
+    if job is None:
+        return None
+    commit, workflow, started_by = (one or "" for one in (job.commit, job.workflow, job.started_by))
+    return PageJob(job.platform, job.address, job.repository, commit, workflow, started_by, attested_by(job))
 
 
 def _baseline(root: str) -> tuple[Baseline, tuple[ReadProblem, ...]]:

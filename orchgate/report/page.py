@@ -16,7 +16,7 @@ from orchgate.report.html import Html, badge, code, joined, link, row, table, ta
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orchgate.report.values import BeforeAfter, GateState, Page
+    from orchgate.report.values import BeforeAfter, GateState, Page, PageJob
 
 
 MARK = '<meta name="generator" content="orchgate report">'  # by which a page of ours is known
@@ -53,7 +53,7 @@ def render(said: Page) -> str:
     shown = dict(_shown(said))
     body = (
         tag("a", "Skip to the verdict", class_="skip", href="#verdict"),
-        tag("header", tag("h1", heading), tag("p", *_about(said))),
+        tag("header", tag("h1", heading), tag("p", *_about(said)), *_hosted(said.hosted)),
         _navigation(said, shown),
         tag("main", *shown.values(), id="main"),
         tag("footer", *_footer(said)),
@@ -66,6 +66,23 @@ def _about(said: Page) -> Iterator[str]:
     if said.branch:
         parts.append(joined(("branch ", code(said.branch))))
     yield joined(parts, " · ")
+
+
+def _hosted(job: PageJob | None) -> Iterator[Html]:
+    """Which job of a hosted CI wrote the page, and the commands by which anybody asks the platform whether it did."""
+    if job is None:
+        return
+    of = f" of {job.workflow or job.repository}"
+    facts = [f"{job.platform}: ", code(job.address), of, f", commit {job.commit[:12]}" if job.commit else ""]
+    facts.append(f", started by {job.started_by}" if job.started_by else "")
+    yield tag("p", "By its environment, which is no proof, a job of ", *facts, ".", class_="note wrap")
+    if not job.attested_by:
+        yield tag("p", f"{job.platform} attests nothing of it that this page knows how to ask for.", class_="note")
+        return
+    files = ("PAGE", ".runs/TASK/cli/RUN/manifest.json")
+    listed = joined((code(f"{job.attested_by} {file}") for file in files), " and ")
+    ask = "What the platform attests of this page and of a run, where the workflow asked it to: "
+    yield tag("p", ask, listed, ".", class_="note wrap")
 
 
 def _navigation(said: Page, shown: dict[str, Html]) -> Html:

@@ -276,7 +276,11 @@ def _with_tools(root: str, row: RunRow, others: Iterable[RunRow], times: StageTi
                 yield load(os.path.join(_folder(root, one), ids.MANIFEST))
 
     run = next(runs((row,)), None)
-    if run is None or not run.tools:
+    if run is None:
+        return times
+    if run.hosted:
+        times = times._replace(hosted=f"{run.hosted.platform}, {run.hosted.address}")
+    if not run.tools:
         return times
     return times._replace(tools=", ".join(map(words_of, run.tools)), other_tools=told_apart(run, runs(others)))
 

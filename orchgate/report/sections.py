@@ -204,7 +204,8 @@ def _timeline(one: StageTimes, *, open_: bool) -> Html:
     facts = tag("p", tag("span", "run ", link(one.run_anchor, one.run_id)), status(one.status), class_="facts")
     missing = (tag("p", f"Not known: {'; '.join(one.missing)}.", class_="note"),) if one.missing else ()
     drawn = figures.of_stages(one) if one.stages else tag("p", "It has no stages.", class_="note")
-    notes = (*_failed(one), *_tools(one), *missing)
+    hosted = (tag("p", f"By its own record made in {one.hosted}.", class_="note wrap"),) if one.hosted else ()
+    notes = (*_failed(one), *_tools(one), *hosted, *missing)
     return tag("details", summary, facts, drawn, *notes, open=open_, id=one.anchor, class_="card")
 
 

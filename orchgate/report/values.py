@@ -210,6 +210,7 @@ class StageTimes(NamedTuple):
     failed_test_count: int = 0
     tools: str = ""  # that its stages started, in words
     other_tools: str = ""  # how they differ from those of a run of its tree that ended otherwise, in words
+    hosted: str = ""  # the job of a hosted CI that it says it was made in, and where that can be looked at
 
 
 class ChangeRow(NamedTuple):
@@ -306,6 +307,21 @@ class HistorySection(NamedTuple):
     run_count: int
 
 
+class PageJob(NamedTuple):
+    """The job of a hosted CI that wrote the page, as its environment says.
+
+    `attested_by` begins the command that asks the platform what it attests of a file, "" where it attests none.
+    """
+
+    platform: str
+    address: str
+    repository: str
+    commit: str = ""
+    workflow: str = ""
+    started_by: str = ""
+    attested_by: str = ""
+
+
 class Page(NamedTuple):
     """All of it. `left_out` says in sentences what the page does not show for its size.
 
@@ -330,6 +346,7 @@ class Page(NamedTuple):
     left_out: tuple[str, ...] = ()
     only_task: str = ""
     history: HistorySection | None = None
+    hosted: PageJob | None = None
 
 
 def document(said: Page) -> dict[str, object]:

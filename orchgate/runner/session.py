@@ -23,6 +23,7 @@ from orchgate.runner.environment import NON_INTERACTIVE, observer
 from orchgate.runner.loop import Loop
 from orchgate.runner.suspended import STOPPING
 from orchgate.runs import ids, usage
+from orchgate.runs.hosted import job_of
 from orchgate.runs.ids import JOURNAL_VERSION, Clock
 from orchgate.runs.machine import is_alive, myself
 
@@ -162,7 +163,7 @@ class Session:
 
     def identity(self) -> Event:
         """What the first event of this process says about it."""
-        me, git = myself(), self.settings.git
+        me, git, job = myself(), self.settings.git, job_of(self.settings.environ)
         return {
             "journal": JOURNAL_VERSION,
             "runner": f"orchgate {__version__}",
@@ -170,6 +171,7 @@ class Session:
             "git": git._asdict() if git else None,
             "machine": self.settings.machine,
             "observed_by": observer(self.settings.environ),
+            **({"hosted": {name: one for name, one in job.asdict().items() if one is not None}} if job else {}),
         }
 
     def _watch(self, leader: int) -> None:

@@ -187,7 +187,11 @@ _INNER = _list(
 )
 _IDENTITY: Mapping[str, Check] = {"process": _PROCESS, "git": _GIT}
 _ACCEPTS = _object(dict.fromkeys(("document", "item", "command"), _text))
-_WATCHED: Mapping[str, Check] = {"observed_by": _maybe(_run_id)}
+_HOSTED = _object(
+    dict.fromkeys(("platform", "address", "repository"), _text),
+    dict.fromkeys(("commit", "workflow", "started_by"), _text),
+)
+_WATCHED: Mapping[str, Check] = {"observed_by": _maybe(_run_id), "hosted": _HOSTED}
 _REPLAYS = _maybe(_object({"run_id": _run_id, "manifest_sha256": _text}, {"lacking": _table(_text)}))
 _KINDS: Mapping[object, _EventFields] = {
     "run": _fields(

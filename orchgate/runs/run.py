@@ -179,6 +179,21 @@ class Tool(Value):
     source: str = ""
 
 
+class HostedJob(Value):
+    """The job of a hosted CI that a run was made in, as its environment said: a claim, which the platform can attest.
+
+    `workflow` is the file that defines it, with its repository; `started_by` an account of the platform. None: it is
+    not said, or not as the platform writes it.
+    """
+
+    platform: str
+    address: str
+    repository: str
+    commit: str | None = None
+    workflow: str | None = None
+    started_by: str | None = None
+
+
 class RunnerProcess(Value):
     """The runner's process, recognisable on the machine it runs on."""
 
@@ -254,6 +269,7 @@ class Run(Value):
     tools: tuple[Tool, ...] = ()
     writes: Writes | None = None
     accepts: Acceptance | None = None
+    hosted: HostedJob | None = None
 
     @property
     def finished(self) -> bool:

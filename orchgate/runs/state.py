@@ -122,6 +122,7 @@ def _begin(event: Event) -> Document:
         **({"traceparent": event["traceparent"]} if event.get("traceparent") else {}),
         **_replayed(event),
         **({"accepts": event["accepts"]} if event.get("accepts") else {}),
+        **({"hosted": event["hosted"]} if event.get("hosted") else {}),
     }
 
 
@@ -224,6 +225,8 @@ def _resume(document: Document, event: Event) -> None:
             stage |= {key: _PENDING[key] for key in ("status", "status_detail", "completed_at", "exit_code", "summary")}
     document |= {"status": "in_progress", "status_detail": None, "completed_at": None, "writes": None, "summary": None}
     document |= {"process": event["process"], **_observed(event)}
+    if event.get("hosted") != document.get("hosted"):
+        document.pop("hosted", None)  # no one job made it
     _tools(document, event)
     if document["git"] and event["git"]:
         document["git"] = _both(document["git"], event["git"])

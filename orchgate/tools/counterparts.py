@@ -5,6 +5,7 @@ A hint and no verdict: that tools differ may explain the two results, and someth
 
 from __future__ import annotations
 
+from orchgate.lib.text import clip
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.tools.differences import differences, sentence
 
@@ -24,8 +25,16 @@ def told_apart(run: Run, others: Iterable[Run]) -> str:
     """
     for other in others:
         if ended_otherwise(run, other) and (found := differences(other.tools, run.tools)):
-            return f"run {other.run_id} {other.status} on the same tree with other tools: {sentence(found)}"
+            where = _where(run, other)
+            return f"run {other.run_id}{where} {other.status} on the same tree with other tools: {sentence(found)}"
     return ""
+
+
+def _where(run: Run, other: Run) -> str:
+    """Where the other one ran, if one of the two was made by a job of a hosted CI."""
+    if other.hosted:
+        return f" in {clip(other.hosted.platform, 40)}"
+    return f" outside of {clip(run.hosted.platform, 40)}" if run.hosted else ""
 
 
 def ended_otherwise(run: Run, other: Run) -> bool:

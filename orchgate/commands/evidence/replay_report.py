@@ -74,6 +74,8 @@ def lines(root: str, path: str, outcome: ReplayOutcome) -> Iterator[str]:
             yield f"  another machine: {'; '.join(other)}"
         if tools := _other_tools(run, outcome.replayed):
             yield f"  other tools: {differences.sentence(tools)}"
+        if run.hosted and (other or tools or outcome.differences):
+            yield f"  recorded in {run.hosted.platform}: {run.hosted.address}"
     yield from (f"  note: {one}" for one in outcome.notes)
     yield from (f"  manifest: {work_tree.inside(root, one.path)}" for one in outcome.replayed)
     if hint := outcome.hint or _advice(outcome):
