@@ -162,6 +162,10 @@ def test_a_forged_run_passes_the_gate_without_signatures_and_is_contradicted(pro
     assert (code, verdict) == (1, "contradicted"), differing
     assert "test status succeeded failed (exit 1)" in differing
 
+    for name, file in (("journal", "events.jsonl"), ("manifest", "manifest.json")):
+        (folder / file).write_bytes((folder / file).read_bytes().replace(b"succeeded", b"Succeeded"))
+        assert one(project, "--task", TASK) == (3, "unrepeatable", f"its {name} is not what was pinned")
+
 
 def test_tests_that_never_ran_are_contradicted(project: Project) -> None:
     project.run()
@@ -702,7 +706,7 @@ def test_a_clone_replays_what_was_fetched(project: Project, tmp_path: Path) -> N
     after = replayed(made, "--base", base)
 
     assert (before[0], before[1]["verdict"]) == (3, "unrepeatable")
-    assert before[1]["runs"][0]["reason"] == "is pinned, but its content is not here"  # its path is named before
+    assert before[1]["runs"][0]["reason"] == "its manifest is pinned, but its content is not here"
     assert before[1]["runs"][0]["hint"].startswith("run `orchgate evidence fetch`")
     assert fetched.code == 0, fetched.out
     assert (after[0], after[1]["verdict"]) == (0, "confirmed")

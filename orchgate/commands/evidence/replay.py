@@ -8,7 +8,7 @@ import sys
 from orchgate.commands.evidence import cited, replay_report, workspace
 from orchgate.commands.evidence.replay_report import Cited
 from orchgate.commands.shared import options, work_tree
-from orchgate.errors import GitError, OrchgateError, UsageError
+from orchgate.errors import GitError, OrchgateError, Unreadable, UsageError
 from orchgate.lib.text import counted
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.model import Verdict, worst
@@ -217,9 +217,19 @@ def _replayed(path: str, places: _Places, request: ReplayRequest, args: argparse
     except (Contradicted, Unrepeatable) as error:
         return again.refused(error)
     except OrchgateError as error:
-        return again.refused(Unrepeatable(error.message.removeprefix(path).lstrip(": "), error.hint))
+        return again.refused(Unrepeatable(_why_unread(path, error), error.hint))
     tell(args, *replay_report.before(recorded))
     return again.replay(recorded, request)
+
+
+def _why_unread(path: str, error: OrchgateError) -> str:
+    """Why a run's record cannot be read, after the path of its manifest."""
+    from orchgate.runs.locate import journal_of
+
+    for file, name in ((journal_of(path), "journal"), (path, "manifest")):
+        if error.message.startswith(file) or (isinstance(error, Unreadable) and error.path == file):
+            return f"its {name} {error.message.removeprefix(file).lstrip(': ')}"
+    return error.message
 
 
 def _say(args: argparse.Namespace, cited: Cited) -> None:
