@@ -398,6 +398,34 @@ def test_a_rewritten_command_is_a_claim_of_its_own(task: Repo) -> None:
 
 
 @pytest.mark.slow
+def test_a_command_is_not_taken_away_by_other_words_or_another_place(task: Repo) -> None:
+    task.stage("src/m.py", "x = 2\n")
+    main(["tasks", "check", TASK, "--write"])
+    task.git("add", ".")
+    task.git("commit", "-qm", "proven")
+    text = (task.root / CHECKLIST).read_text()
+    line = text.splitlines()[3]
+    said = " — accept: `grep -q 2 src/m.py`"
+
+    def rules(new: str, other: str = "# PRD\n") -> list[tuple[str, str]]:
+        prd = (task.root / "docs/PRD-faster-start.md").read_text().partition("\n\n- [x]")[0]
+        task.stage(CHECKLIST, text.replace(line, new) if new else text.replace(f"{line}\n", ""))
+        task.stage("docs/PRD-faster-start.md", f"{prd}\n\n{other}" if other.startswith("- [x]") else prd)
+        return [one for one in evidence_rules() if one[0] == "EVD016"]
+
+    evidence = line[line.index(" — Evidence") :]
+    assert rules(line.replace(said, " <!-- was: accept: `grep -q 2 src/m.py` -->")) == [("EVD016", "error")]
+    assert rules(f"- [x] **Says two.**{evidence}") == [("EVD016", "error")]
+    assert rules(f"- [x] Whatever it says{evidence}") == [("EVD016", "error")]
+    assert rules(line.replace("accept", "ACCEPT")) == [("EVD016", "error")]
+    assert rules("- [x] It says two") == [("EVD016", "warning")]
+    assert rules("", "- [x] Says two\n") == [("EVD016", "error")]
+    assert rules("") == []
+    assert rules("- [ ] Says two") == []
+    assert rules(f"{line}\n- [x] Written down{evidence}") == []
+
+
+@pytest.mark.slow
 def test_a_clone_judges_by_the_pins(task: Repo) -> None:
     task.write("src/m.py", "x = 2\n")
     task.git("add", ".")

@@ -310,7 +310,7 @@ def _of_new_claims(ctx: Context, sources: EvidenceSources, paths: list[str]) -> 
     new: Sequence[RunClaim] = ()
     if ctx.base is not ctx.snapshot:  # a tree adds nothing to itself
         if any(map(_names_commands, sources.sides[1])):
-            from orchgate.acceptance.findings import given_up
+            from orchgate.acceptance.given_up import given_up
 
             yield from given_up(*sources.sides, sources.packets, ctx.snapshot)
         new = new_claims(sources)
