@@ -576,6 +576,25 @@ def test_a_run_of_another_program_says_what_is_missing(root: Path, capsys: pytes
     assert "ghp_0123456789" not in out
 
 
+def test_a_stage_whose_attempts_nobody_recorded_has_no_number_of_them(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stages = ({"id": "s"}, {"id": "skipped"})
+    folder = write(root, begun(RUN, *stages), started(0.1, 1), ended(1, 1, status="failed"), finished(1, "failed", "x"))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for key in ("attempts", "flaky"):
+        manifest["commands"][0].pop(key)
+    manifest.pop("format")
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "events.jsonl").unlink()
+
+    rows = list(csv.DictReader(io.StringIO(exported(capsys, "csv", RUN))))
+    assert (rows[0]["attempts"], rows[0]["flaky"]) == ("", "")
+    assert rows[1]["attempts"] == "0"
+    spans = json.loads(exported(capsys, "otlp-json", RUN))["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    assert not [one for span in spans for one in span["attributes"] if one["key"].endswith("attempts")]
+
+
 def test_a_run_joins_its_trace_again(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(root, begun(RUN, {"id": "s"}, traceparent=AROUND), started(0.1, 1), ended(1, 1), finished(1))
     spans = json.loads(exported(capsys, "otlp-json", RUN))["resourceSpans"][0]["scopeSpans"][0]["spans"]

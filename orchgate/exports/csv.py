@@ -6,6 +6,7 @@ Spreadsheets take a cell for a formula that begins with one of a few characters:
 from __future__ import annotations
 
 from orchgate.exports.recorded import UnreadRun
+from orchgate.exports.spans import attempts
 from orchgate.exports.text import is_number, seconds
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.outputs._escape import escape
@@ -60,14 +61,15 @@ def _of_run(item: RunExport) -> dict[str, object]:
 def _of_stage(stage: StageRun) -> Mapping[str, object]:
     usage = {key: getattr(stage.usage, key) for key in _USAGE} if stage.usage else {}
     tests = {f"tests_{key}": getattr(stage.tests, key) for key in _TESTS} if stage.tests else {}
-    plain = ("exit_code", "flaky", "cached", "allow_failure", "output_bytes", "sub_run_id", "command", "summary")
+    plain = ("exit_code", "cached", "allow_failure", "output_bytes", "sub_run_id", "command", "summary")
     row: dict[str, object] = {f"stage_{key}": getattr(stage, key) for key in _STAGE}
-    row |= {"stage_number": stage.number, "attempts": len(stage.attempts)}
+    row |= {"stage_number": stage.number, "attempts": attempts(stage)}
     for key in ("started_at", "completed_at"):
         moment = getattr(stage, key)
         row[key] = timestamp(moment) if moment else None
     row["wall_seconds"] = round(seconds(stage), 6) if stage.completed_at or stage.usage else None
-    return {**row, **usage, **tests, **{key: getattr(stage, key) for key in plain}}
+    flaky = None if row["attempts"] is None else stage.flaky
+    return {**row, **usage, **tests, **{key: getattr(stage, key) for key in plain}, "flaky": flaky}
 
 
 def _line(row: Mapping[str, object]) -> str:

@@ -97,9 +97,16 @@ def usage_facts(usage: Usage | None) -> Facts:
     return {**known, **bounds}
 
 
+def attempts(stage: StageRun) -> int | None:
+    """How often a stage was tried; None where it ran and nobody recorded that, as other programs do not."""
+    return len(stage.attempts) if stage.attempts or stage.cached or not stage.started_at else None
+
+
 def stage_facts(stage: StageRun) -> Facts:
     named = ("title", "status", "command", "exit_code", "status_detail", "summary", "log_path", "sub_run_id")
-    facts: dict[str, Scalar] = {"stage_kind": stage.kind, "attempts": len(stage.attempts)}
+    facts: dict[str, Scalar] = {"stage_kind": stage.kind}
+    if (count := attempts(stage)) is not None:
+        facts["attempts"] = count
     facts |= {key: value for key in named if (value := getattr(stage, key)) is not None}
     facts |= {key: True for key in ("allow_failure", "flaky", "cached") if getattr(stage, key)}
     sizes = ("output_bytes", "output_left_out_bytes")
