@@ -548,24 +548,52 @@ def test_expired_since_makes_no_older_signature_worthless_and_no_new_one_good(si
     assert "is of a key that is not valid at " in message
 
 
-def test_a_signature_that_landed_before_any_claim_is_held_to_now(signed: SignedRuns) -> None:
-    """Else whoever has a key that expired signs a run of old, lands that alone, and claims by it in the next change."""
+def signed_too_late(signed: SignedRuns) -> str:
+    """A run that CI's key signs when it has expired; its record says that it ended while the key was valid."""
     last = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
     while datetime.now(UTC) < last + timedelta(seconds=1):
         time.sleep(0.1)
     run = signed.run()
     path = signed.repo.root / run
     signer(signed, f'valid-before="{last:%Y%m%d%H%M%SZ}"')
-    for part in (path, path.with_name("events.jsonl")):  # a record that says it ended while the key was valid
+    for part in (path, path.with_name("events.jsonl")):
         part.write_text(re.sub(r'T\d\d:\d\d:\d\d\.\d{3}Z"', 'T00:00:00.000Z"', part.read_text()))
     path.write_bytes(
         state.render(state.manifest(map(json.loads, path.with_name("events.jsonl").read_text().splitlines())))
     )
     signed.sign(run)
+    return run
+
+
+def test_a_signature_that_landed_before_any_claim_is_held_to_now(signed: SignedRuns) -> None:
+    """Else whoever has a key that expired signs a run of old, lands that alone, and claims by it in the next change."""
+    run = signed_too_late(signed)
     assert signed.said() == []  # nothing is claimed
     signed.repo.commit()
 
     signed.claim(run)
+
+    (message,) = signed.said()
+    assert "is of a key that is not valid at " in message
+
+
+@pytest.mark.parametrize(
+    ("facts", "text"),
+    [({"pipeline": "test"}, TICKED), ({"status": "failed"}, "- [x] {} failed. Evidence: `{}`\n")],
+    ids=["of a kind that nobody signs", "that the run failed"],
+)
+def test_a_signature_is_held_to_now_where_a_claim_was_there_that_nobody_judged_by_it(
+    signed: SignedRuns, facts: dict[str, object], text: str
+) -> None:
+    run = signed_too_late(signed)
+    signed.claim(run, text)
+    pinned = (signed.repo.root / LOCK).read_text()
+    edit_pins(signed, lambda one: one.get("run", {}).update(facts))
+    assert signed.said() == []
+    signed.repo.commit()
+
+    signed.repo.stage(LOCK, pinned)
+    signed.repo.stage("docs/notes.md", f"# Notes\n\n- [x] Built. Evidence: `{run}`\n")
 
     (message,) = signed.said()
     assert "is of a key that is not valid at " in message

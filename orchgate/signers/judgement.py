@@ -140,9 +140,14 @@ class _Judge:
         return self._signed(self._ctx.snapshot, self._found.runs, self._was_claimed)
 
     def _was_claimed(self, manifest: str) -> bool:
-        """Whether a claim by a run was there: a signature that landed without one is one that nobody has judged."""
-        ids = frozenset((manifest.split("/")[-2],))
-        return any(claim.manifest == manifest for claim in self._found.cited_before(ids))
+        """Whether a claim by a run was there, by a signature that held: any other one is one that nobody has judged.
+
+        So is a claim that the run failed, and one by a pin that says that it is of a kind which need not be signed.
+        """
+        if self._held(manifest) is not True:
+            return False
+        claims = self._found.cited_before(frozenset((manifest.split("/")[-2],)))
+        return any(claim.manifest == manifest and not claim.knowing for claim in claims)
 
     @cached_property
     def _before(self) -> SignedRuns | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from orchgate.attest import bundle
 from orchgate.attest.envelope import MAX_BYTES
+from orchgate.attest.signatures import SignatureState
 from orchgate.attest.statement import Subject, accepted, digest_of, dirty_text, name_of, text_of
 from orchgate.config import signing
 from orchgate.errors import OrchgateError, quoted
@@ -129,9 +130,11 @@ class SignedRuns:
     def _signatures(self, path: str, subject: Subject, manifest: str) -> tuple[Signature, ...]:
         """The signatures of a run in this tree, each held to the moment that counts for it. Raises OrchgateError."""
         data, before = (tree.find(path, MAX_BYTES) or b"" for tree in (self._tree, self._before))
-        if before and not self._was_judged(manifest):
-            before = b""
-        return self._verifier.verify(data, subject, at=self._now, before=before) if data else ()
+        found = self._verifier.verify(data, subject, at=self._now) if data else ()
+        expired = any(one.state is SignatureState.EXPIRED for one in found)
+        if expired and before and self._was_judged(manifest):
+            return self._verifier.verify(data, subject, at=self._now, before=before)
+        return found
 
     def _without(self, manifest: str, role: str, subject: Subject, found: tuple[Signature, ...]) -> Lack:
         """Why no signature in a role holds."""
