@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -478,6 +479,33 @@ def test_without_ssh_keygen_nobody_can_tell(
     report = signed.report()
 
     assert (report["verdict"], signed.only(report)) == ("broken", [])
+
+
+def test_no_ssh_keygen_of_the_judged_folder_is_run(
+    signed: SignedRuns, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run = signed.run()
+    signed.claim(run)
+    path = signed.sign(run)
+    for name in ("ssh-keygen", "bin/ssh-keygen"):
+        signed.repo.write(name, f"#!/bin/sh\ntouch {tmp_path}/ran\nexit 0\n")
+        (signed.repo.root / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f".:bin::{os.environ['PATH']}")
+
+    assert signed.said() == []
+    signed.repo.git("rm", "-q", "--cached", path)
+    signed.sign(run, "ann")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_list_of_revoked_keys_that_nobody_can_read_does_not_land(signed: SignedRuns) -> None:
+    """Every later claim would end in exit 3, whoever made it."""
+    signed.repo.stage(REVOKED, signed.keys["eve"].public + "\nSHA256:abc\n")
+
+    report = checked("configuration", "--staged")
+
+    assert report["verdict"] == "broken"
+    assert "line 2 is not a public key" in json.dumps(report)
 
 
 # What was there before

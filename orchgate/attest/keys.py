@@ -83,7 +83,7 @@ class Signer:
 
     def __init__(self, key: NamedKey, environ: Mapping[str, str]) -> None:
         self._key = key
-        self._env = {name: environ[name] for name in _NEEDED if name in environ} | {"LC_ALL": "C"}
+        self._env = ssh.environment(environ, _NEEDED) | {"LC_ALL": "C"}
         self._folder = ssh.PrivateFolder()
         self.public = b""
         self.fingerprint = ""

@@ -194,12 +194,31 @@ class PrivateFolder:
         return path
 
 
+def environment(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """What a program gets of an environment. PATH loses what is relative to the current folder, where that lies which
+    is judged: no program of it says whether it passes.
+    """
+    found = {name: environ[name] for name in names if name in environ}
+    if "PATH" in found:
+        folders = [one for one in found["PATH"].split(os.pathsep) if os.path.isabs(one)]
+        found["PATH"] = os.pathsep.join(folders) or os.defpath
+    return found
+
+
+def unreadable_line(content: bytes) -> int:
+    """The first line of a list of revoked keys that is no public key; 0 for none, and for what ssh-keygen made."""
+    for number, line in enumerate(content.split(b"\n") if not content.startswith(_KRL) else (), 1):
+        if (text := line.strip()) and not text.startswith(b"#") and not key_in(text):
+            return number
+    return 0
+
+
 class Checker:
     """`ssh-keygen` with a folder for what it reads, which is gone at the end of the block."""
 
     def __init__(self, revoked: Sequence[bytes], environ: Mapping[str, str]) -> None:
         self._revoked = revoked
-        self._env = {name: environ[name] for name in _NEEDED if name in environ} | _FIXED
+        self._env = environment(environ, _NEEDED) | _FIXED
         self._folder = PrivateFolder()
         self._lists: list[str] = []
         self._names: dict[tuple[bytes, bytes], Completed] = {}
@@ -268,10 +287,8 @@ class Checker:
                 public = self._folder.write("test.pub", _SELF_TEST_SIGNER.partition(" ")[2].partition(" ")[2].encode())
                 if self._call("-Q", "-f", path, public).code not in (0, 1):
                     raise CannotVerify("the list of revoked keys is damaged", "ssh-keygen -Q -l -f revoked_keys")
-                continue
-            for number, line in enumerate(content.split(b"\n"), 1):
-                if (text := line.strip()) and not text.startswith(b"#") and not key_in(text):
-                    raise CannotVerify(f"the list of revoked keys cannot be read: line {number} is not a public key")
+            elif number := unreadable_line(content):
+                raise CannotVerify(f"the list of revoked keys cannot be read: line {number} is not a public key")
 
     def _test(self) -> None:
         """Raises CannotVerify unless ssh-keygen tells a good signature from a bad one, and knows of times."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 from orchgate.attest.bundle import ALLOWED_SIGNERS as ALLOWED
 from orchgate.attest.bundle import REVOKED_KEYS as REVOKED
 from orchgate.attest.signatures import MAX_SIGNERS_BYTES, Signers
-from orchgate.attest.ssh import fingerprint, key_in
+from orchgate.attest.ssh import fingerprint, key_in, unreadable_line
+from orchgate.errors import Unreadable
 from orchgate.lib.lazy import lazy
 from orchgate.lib.text import clip, covers_pattern
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
@@ -73,8 +74,13 @@ def _options(text: bytes) -> Mapping[str, str] | None:
 
 
 def loosened(path: str, before: bytes, after: bytes) -> Iterator[tuple[int, str]]:
-    """What one of the two lists lets through that it did not before: lines, and words for each."""
+    """What one of the two lists lets through that it did not before: lines, and words for each.
+
+    Raises Unreadable for a list of revoked keys by which nobody could tell of any signature whether it holds.
+    """
     if path == REVOKED:
+        if before != after and (line := unreadable_line(after)):
+            raise Unreadable(path, f"cannot be read: line {line} is not a public key", "ssh-keygen -l -f KEY.pub")
         yield from ((0, words) for words in restored(before, after))
         return
     known = {(one.name, one.key) for one in trusted(before)}
