@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchgate.model import Rule, Severity
 
+CHECK_ID = "evidence"  # of the check that reports these
 LOCK = ".orchgate/evidence.lock"
 RULES = (
     Rule(

@@ -164,8 +164,8 @@ def _of_task(task: str, repository: Repository, places: _Places) -> Iterator[str
 
 def _of_change(args: argparse.Namespace, repository: Repository) -> Cited:
     """What the claims cite that a change adds. Raises OrchgateError where nobody knows what it adds."""
-    from orchgate.checks.evidence import EvidenceSources, new_claims
     from orchgate.gate import session
+    from orchgate.gate.evidence_sources import EvidenceSources, new_claims
     from orchgate.git import scope
     from orchgate.model import ScopeRequest
     from orchgate.replay import chosen
