@@ -273,6 +273,9 @@ def test_nobody_who_tries_a_job_again_gets_another_sample() -> None:
         {"GITHUB_RUN_ID": "7", "GITHUB_RUN_ATTEMPT": "2"}
     )
     assert chosen.seed({"GITHUB_RUN_ID": "7"}) != chosen.seed({"GITHUB_RUN_ID": "8"})
+    # Numbers that count up are known before the push, the moment is not.
+    drone = {"DRONE_BUILD_NUMBER": "7", "DRONE_BUILD_CREATED": "1767225600"}
+    assert chosen.seed(drone) != chosen.seed({**drone, "DRONE_BUILD_CREATED": "1767225601"})
     assert chosen.seed({}) != chosen.seed({})
 
 

@@ -626,3 +626,21 @@ def test_what_pytest_writes_today_is_read_alike_in_each_format(tmp_path: Path, m
         assert (name, found.passed, found.failed + found.errors, found.skipped, found.flaky) == (name, passed, 4, 2, 1)
         assert sorted(one.rpartition("::test_")[2] for one in found.failing) == ["bad", "both", "subtests", "teardown"]
     assert len(collect(tmp_path, "*.json").benchmarks) == wanted
+
+
+def test_a_key_that_stands_twice_among_many_is_found_without_comparing_all_with_all() -> None:
+    compared = 0
+
+    class Name(str):
+        __slots__ = ()
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return str.__eq__(self, other)
+
+    names = [Name(number) for number in range(2_000)]
+
+    assert formats.first_twice([*names, Name(1_999)]) == "1999"
+    assert compared < 20_000

@@ -2,8 +2,9 @@
 
 What a sample is drawn by must not be known to the author before the change is fixed, nor be cheap to try again. The id
 of a commit is neither: whoever amends a commit until the draw suits them needs seconds. So it is drawn by fresh random
-bytes, or in CI by the number that the platform gives to a run of its pipeline: nobody knows it before a push, a second
-try of the same job has the same one, and another one takes another push that everybody sees.
+bytes, or in CI by the number that the platform gives to a run of its pipeline, and the moment at which it did, since
+some count up by one: nobody knows both before a push, a second try of the same job has the same ones, and others take
+another push that everybody sees.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 NEVER, CITED, SAMPLE = "never", "cited", "sample:"
-# Numbers that stay the same when a job is tried again.
+# Numbers and moments that stay the same when a job is tried again.
 _RUNS_OF_CI = (
     "GITHUB_RUN_ID",
-    "CI_PIPELINE_ID",  # GitLab
+    *("CI_PIPELINE_ID", "CI_PIPELINE_CREATED_AT"),  # GitLab
     "BUILDKITE_BUILD_ID",
     "BUILD_BUILDID",  # Azure Pipelines
     "BITBUCKET_PIPELINE_UUID",
-    "CI_PIPELINE_NUMBER",  # Woodpecker
-    "DRONE_BUILD_NUMBER",
+    *("CI_PIPELINE_NUMBER", "CI_PIPELINE_CREATED"),  # Woodpecker
+    *("DRONE_BUILD_NUMBER", "DRONE_BUILD_CREATED"),
     "CIRRUS_BUILD_ID",
 )
 

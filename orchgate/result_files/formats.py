@@ -13,7 +13,7 @@ from orchgate.result_files.benchmark_formats import FormatError
 from orchgate.result_files.counts import ResultsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from orchgate.result_files.benchmark_formats import Times
     from orchgate.result_files.counts import CountedTests
@@ -129,12 +129,21 @@ def _document(content: bytes) -> tuple[object, list[str]]:
     def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         table = dict(pairs)
         if len(table) < len(pairs) and not twice:
-            names = [name for name, _ in pairs]
-            twice.append(next(name for name in names if names.count(name) > 1))
+            twice.append(first_twice(name for name, _ in pairs))
         return table
 
     whole = benchmark_formats.without_rounds(content)
     return benchmark_formats.document(whole, object_pairs_hook=once), twice
+
+
+def first_twice(names: Iterable[str]) -> str:
+    """The first name that was there before; "" where each is there once."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return ""
 
 
 def _is_pytest_benchmark(document: object) -> bool:
