@@ -402,6 +402,20 @@ def test_no_replay_finds_what_another_one_left_in_its_tree(project: Project) -> 
     assert (code, verdict) == (1, "contradicted"), found
 
 
+def test_branches_that_a_stage_switches_to_stay_where_they_are(project: Project) -> None:
+    repo = project.repo
+    main = repo.git("rev-parse", "--abbrev-ref", "HEAD")
+    before = repo.git("rev-parse", "HEAD")
+    repo.git("checkout", "--quiet", "-b", "topic")
+    project.define("away", {"id": "away", "shell": f"git checkout --quiet {main} && echo $RANDOM >a.txt"})
+    repo.git("worktree", "add", "--quiet", "--detach", "../aside")
+    assert project.run("away").code == 0
+    repo.git("checkout", "--quiet", "--force", "topic")
+
+    assert replayed(project, "latest", "--runs", "2")[1]["verdict"] == "confirmed"
+    assert repo.git("rev-parse", main) == before
+
+
 def test_a_run_that_takes_too_long_is_unrepeatable(project: Project, tmp_path: Path) -> None:
     project.define("slow", {"id": "wait", "shell": f"test ! -e {tmp_path}/slow || sleep 600"})
     assert project.run("slow").code == 0

@@ -363,6 +363,8 @@ def _added(git: Git, *args: str) -> None:
 
 def _reset(repository: Repository, root: str, commit: str, kept: list[str]) -> None:
     """Makes a work tree as it was after it was made or prepared. Raises GitError."""
+    # On a branch, as a program may have left it, `reset` would move that branch of the developer's.
+    _checked(_git_inside(repository, root), "update-ref", "--no-deref", "HEAD", commit)
     _checked(_git_inside(repository, root), "reset", "--quiet", "--hard", commit)
     for name in set(_untracked_files(repository, root)) - set(kept):
         erase(os.path.join(root, name))
