@@ -120,6 +120,20 @@ def test_hooks_of_this_clone_alone_gate_no_colleague_and_a_committed_runner_does
 
 
 @pytest.mark.slow
+def test_whose_signatures_count_has_to_be_known(gated: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    assert of(examined(capsys), "signatures") == []
+
+    asked = '[signatures]\nroles = { ci = ["ci@*"] }\nrequired = ["demo:ci"]\n' + SPEED
+    gated.commit("ask", {"orchgate.toml": asked})
+    ((status, message, command),) = of(examined(capsys), "signatures")
+    assert (status, command) == ("problem", "land .orchgate/allowed_signers first, in a separate change")
+    assert message.startswith("runs have to be signed (demo:ci), and the base has no .orchgate/allowed_signers")
+
+    gated.commit("say who may", {".orchgate/allowed_signers": "ci@example.org ssh-ed25519 AAAA\n"})
+    assert [one[0] for one in of(examined(capsys), "signatures")] == ["ok"]
+
+
+@pytest.mark.slow
 def test_shared_configurations_are_as_pinned(gated: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     shared = "[diff-budget]\nmax-lines = 400\n"
     gated.stage("p.toml", shared)

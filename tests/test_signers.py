@@ -47,6 +47,10 @@ def test_what_lets_more_sign_is_named(before: str, after: str, words: str) -> No
     assert [text.startswith("lets ") and text.endswith(words) for _, text in found] == [True], found
 
 
+def test_a_line_without_a_key_lets_nobody_sign_and_is_named() -> None:
+    assert list(loosened(ALLOWED, b"", b"ann ssh-ed25519 typo\n")) == [(1, "names ann, and no key that can be read")]
+
+
 SAME = [
     (f"ann {A}", ""),
     (f"ann {A}", f"# nobody\n\n  ann {A} another comment\r\n"),

@@ -89,7 +89,8 @@ def loosened(path: str, before: bytes, after: bytes) -> Iterator[tuple[int, str]
         by_line.setdefault(one.line, []).append(one)
     for line, found in by_line.items():
         more = " for longer, or for more" if all((one.name, one.key) in known for one in found) else ""
-        yield line, f"lets {clip(', '.join(one.words for one in found), _LONGEST)} sign{more}"
+        names = clip(", ".join(one.words for one in found), _LONGEST)
+        yield line, f"lets {names} sign{more}" if found[0].key else f"names {names}, and no key that can be read"
 
 
 def widened(before: bytes, after: bytes) -> list[TrustedKey]:

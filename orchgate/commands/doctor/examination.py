@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 
@@ -227,6 +228,8 @@ def _configuration(repository: Repository) -> Iterator[Fact]:
     yield from _speed(ctx)
     yield from _folders(repository, ctx.config)
     yield from _evidence(ctx)
+    if ctx.config.signatures.required:
+        yield _signatures(ctx)
 
 
 def _speed(ctx: Context) -> Iterator[Fact]:
@@ -291,6 +294,20 @@ def _evidence(ctx: Context) -> Iterator[Fact]:
         yield advice("evidence", f"{missing[0]}{more}: pinned, and not on this disk", "orchgate evidence fetch")
     else:
         yield ok("evidence", f"{counted(len(lock.pins), 'pinned artifact')}, all on this disk")
+
+
+def _signatures(ctx: Context) -> Fact:
+    """Whether it can be told who signed the runs that have to be signed."""
+    from orchgate.attest.bundle import ALLOWED_SIGNERS
+    from orchgate.attest.signatures import MAX_SIGNERS_BYTES
+
+    wanted = f"runs have to be signed ({', '.join(ctx.config.signatures.required)})"
+    if ctx.base.find(ALLOWED_SIGNERS, MAX_SIGNERS_BYTES) is None:
+        message = f"{wanted}, and the base has no {ALLOWED_SIGNERS}: nobody can tell whose signature counts"
+        return problem("signatures", message, f"land {ALLOWED_SIGNERS} first, in a separate change")
+    if not shutil.which("ssh-keygen"):
+        return problem("signatures", f"{wanted}, and there is no ssh-keygen to verify them", "install OpenSSH")
+    return ok("signatures", f"{wanted}; whose keys count is in {ALLOWED_SIGNERS} of the base")
 
 
 def _history(repository: Repository) -> Iterator[Fact]:
