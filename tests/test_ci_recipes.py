@@ -222,6 +222,7 @@ def test_a_run_that_github_signs_may_be_cited(signing: Runner) -> None:
     document = read("templates/signing-job-github.yml")
     key = (signing.temp.parent / "ci").read_text()
     known = {"inputs.pipeline": "quick", "inputs.task": "0001-x", "secrets.ORCHGATE_SIGNING_KEY": key}
+    known["needs.run.outputs.commit"] = signing.repo.git("rev-parse", "HEAD").strip()
     for name in ("Run it", "Sign it"):
         ended = signing.run(step(document, name), known)
         assert ended.code == 0, ended.out
@@ -239,6 +240,24 @@ def test_a_run_that_gitlab_signs_may_be_cited(signing: Runner) -> None:
         assert ended.code == 0, ended.out
 
     assert "orchgate: passed" in cited(signing)
+
+
+@pytest.mark.slow
+def test_a_record_that_names_another_commit_is_not_signed(signing: Runner) -> None:
+    document, name = read("templates/signing-job-github.yml"), "templates/signing-job-gitlab.yml"
+    known = {"inputs.pipeline": "quick", "inputs.task": "0001-x", "secrets.ORCHGATE_SIGNING_KEY": "none"}
+    assert signing.run(step(document, "Run it"), known).code == 0
+    signing.repo.commit("More", {"a.py": "x = 2\n"})
+    known["needs.run.outputs.commit"] = signing.repo.git("rev-parse", "HEAD").strip()
+
+    on_github = signing.run(step(document, "Sign it"), known)
+    given = {"BRANCH": "topic", "TASK": "0001-x", "PIPELINE": "quick"}
+    on_gitlab = signing.bash(lines(name, "sign-run"), {**variables(name, "sign-run"), **given})
+
+    assert on_github.code == on_gitlab.code == 1
+    assert "which was checked out: not signed" in on_github.out
+    assert "where the branch is: not signed" in on_gitlab.out
+    assert not (signing.repo.root / ".orchgate/signatures").exists()
 
 
 def test_no_code_of_the_branch_runs_where_the_key_is() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchgate.cli import main
+from orchgate.exports.spans import run_facts
 from orchgate.runs import hosted, state
 from orchgate.runs.hosted import attested_by, job_of
 from orchgate.runs.run import HostedJob, from_manifest
@@ -140,3 +141,7 @@ def test_a_difference_of_tools_names_whose_run_is_the_one_of_ci() -> None:
 
     assert " in GitHub Actions failed on the same tree with other tools: node" in told_apart(ours, [theirs])
     assert " outside of GitHub Actions succeeded on the same tree" in told_apart(theirs, [ours])
+
+
+def test_exports_say_of_which_job_a_run_is() -> None:
+    assert run_facts(from_manifest(own(hosted=JOB)))["hosted.address"] == JOB["address"]

@@ -28,6 +28,7 @@ _SHARED = {  # by our name for it
     "git.commit": "vcs.ref.head.revision",
     "git.branch": "vcs.ref.head.name",
     "machine.cpu_model": "host.cpu.model.name",
+    "hosted.address": "cicd.pipeline.run.url.full",
 }
 
 

@@ -133,6 +133,8 @@ def run_facts(run: Run) -> Facts:
         facts |= {f"git.{key}": state[key] for key in ("commit", "tree", "dirty", "branch") if state[key] is not None}
     if run.machine:
         facts |= {f"machine.{key}": value for key, value in run.machine.asdict().items() if value is not None}
+    if run.hosted:
+        facts |= {f"hosted.{key}": value for key, value in run.hosted.asdict().items() if value is not None}
     if run.replays:
         facts["replays"] = run.replays.run_id
     if run.accepts:
