@@ -37,7 +37,7 @@ def why_unusable(command: str) -> str:
 
 def _searches(step: ShellCommand) -> bool:
     program = step.argv[0].rpartition("/")[2]
-    return program in _SEARCHING or step.argv[:2] == ("git", "grep")
+    return program in _SEARCHING or (program == "git" and step.argv[1:2] == ("grep",))
 
 
 def _is_idle(step: ShellCommand) -> bool:

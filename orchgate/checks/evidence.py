@@ -5,17 +5,20 @@ from __future__ import annotations
 from orchgate.errors import OrchgateError, quoted
 from orchgate.evidence.facts import may_cite
 from orchgate.evidence.rules import CHECK_ID, LOCK, RULES
-from orchgate.gate.candidates import judged_documents, lost_links, mentioning, taken_away
 from orchgate.gate.context import OF_REF
 from orchgate.gate.evidence_sources import (
     EvidenceSources,
     added_claims,
     artifacts_of,
     claims_of,
+    judged_documents,
+    lost_links,
+    mentioning,
     moves_lock,
     names_commands,
     new_claims,
     since_base,
+    taken_away,
 )
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Check, Finding, Location, Outcome, Trouble

@@ -225,7 +225,7 @@ def _fix(repository: Repository, request: ScopeRequest) -> None:
     """Pins before anything is judged. What keeps it from that is said; the verdict is the checks' business."""
     from orchgate.commands.evidence import workspace
     from orchgate.gate import session
-    from orchgate.gate.candidates import judged_documents
+    from orchgate.gate.evidence_sources import judged_documents
     from orchgate.git import scope
 
     if not repository.root:
