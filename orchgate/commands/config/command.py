@@ -79,6 +79,7 @@ VERBS = {
         "Without options, fetches what is not here yet and has to be what is pinned. No check asks another machine.",
         ("orchgate config update", "orchgate config update --accept", "orchgate config update --check"),
         _updating,
+        {1: "something is not what is pinned, or with --check is not here", 3: "an address could not be asked"},
     ),
     "reference": command_line.Verb(
         "print the page of the documentation about all keys",

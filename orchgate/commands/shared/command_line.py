@@ -194,6 +194,7 @@ class Verb(NamedTuple):
     ABOUT: str
     EXAMPLES: tuple[str, ...]
     arguments: Callable[[Parser], None] = lambda _: None
+    EXIT_CODES: Mapping[int, str] = {}
 
 
 def add_verbs(

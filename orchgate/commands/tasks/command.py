@@ -71,12 +71,14 @@ VERBS = {
             "orchgate tasks check 0001 --write",
         ),
         _checked,
+        {1: "something is still missing", 3: EXIT_CODES[3], 130: "a command was cancelled"},
     ),
     "close": command_line.Verb(
         "call a task finished, if nothing is missing",
         "Ticks nothing. Sets the status in the task list and in the documents' status lines; stages nothing.",
         ("orchgate tasks close 0001-faster-start",),
         _named,
+        {1: "something is still missing; nothing was written", 3: EXIT_CODES[3]},
     ),
 }
 
