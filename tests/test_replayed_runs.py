@@ -306,6 +306,19 @@ def test_what_a_setup_makes_is_there(project: Project, ignored: str) -> None:
     assert one(project)[:2] == (0, "confirmed")
 
 
+def test_what_a_setup_made_is_made_again_where_a_stage_altered_it(project: Project) -> None:
+    project.define("used", {"id": "use", "shell": "grep -q good out/x && echo bad >out/x"})
+    with (project.root / "orchgate.toml").open("a") as config:
+        config.write('[performance]\nsetup = ["sh", "-c", "mkdir -p out && echo good >out/x"]\n')
+    project.repo.git("add", "--all")
+    project.repo.commit("setup")
+    project.repo.write("out/x", "good\n")
+    assert project.run("used").code == 0
+
+    assert replayed(project, "latest", "--runs", "2")[1]["verdict"] == "confirmed"
+    assert one(project, "latest")[:2] == (0, "confirmed")
+
+
 def test_what_leads_into_the_developers_tree_leads_into_the_repeated_one(project: Project) -> None:
     repo = project.repo
     repo.write("tools/say", "#!/bin/sh\necho good\n")

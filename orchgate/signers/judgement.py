@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from orchgate.config.settings import Config
     from orchgate.evidence.claims import RunClaim
+    from orchgate.evidence.lock import RunFacts
     from orchgate.git.snapshot import Snapshot
     from orchgate.model import Scope
     from orchgate.packets.layout import Layout, Packet
@@ -150,21 +151,30 @@ class _Judge:
         return any(claim.manifest == manifest and not claim.knowing for claim in claims)
 
     @cached_property
-    def _before(self) -> SignedRuns | None:
-        ctx = self._ctx
+    def _lock_before(self) -> Lock | None:
         try:
-            lock = kept_lock.of(ctx.base, ctx.base.cache) or Lock()
+            return kept_lock.of(self._ctx.base, self._ctx.base.cache) or Lock()
         except LockError:
+            return None
+
+    @cached_property
+    def _before(self) -> SignedRuns | None:
+        ctx, lock = self._ctx, self._lock_before
+        if lock is None:
             return None
         runs = CitedRuns(ctx.base, ctx.artifacts_with(lock), ctx.config.manifests.max_bytes, lock)
         return self._signed(ctx.base, runs, lambda _: True)
 
-    def _wanted(self, runs: CitedRuns, manifest: str) -> bool:
-        """Whether a run has to be signed; not where its manifest cannot be read, of which other rules speak."""
+    def _wanted(self, runs: CitedRuns, manifest: str) -> bool | Lack:
+        """Whether a run has to be signed; or that nobody can tell, where its manifest cannot be read.
+
+        Other rules speak of that, too, but a comment in a document silences them.
+        """
         try:
             return bool(signing.wanted(self._ctx.config.signatures, runs.facts(manifest).pipeline))
-        except OrchgateError:
-            return False
+        except OrchgateError as error:
+            why = f"is of a run of which nobody can tell who must sign it: its manifest {error.message}"
+            return Lack(why, error.hint)
 
     def _lack(self, manifest: str) -> Lack | Said | None:
         """What a run lacks. Where nobody here can tell, that; where nobody can have been asked before, a note."""
@@ -184,10 +194,13 @@ class _Judge:
     def claims(self, claims: Iterable[RunClaim]) -> Iterator[Said]:
         for claim in claims:
             key = (claim.place.document.path, claim.manifest)
-            if key in self._asked or not self._wanted(self._found.runs, claim.manifest):
+            wanted = key not in self._asked and self._wanted(self._found.runs, claim.manifest)
+            if not wanted:
                 continue
             self._asked.add(key)
-            if not (claim.knowing and not _succeeded(self._found.runs, claim.manifest)):
+            if isinstance(wanted, Lack):
+                yield from self._of_claim(claim, wanted)
+            elif not (claim.knowing and not _succeeded(self._found.runs, claim.manifest)):
                 yield from self._of_claim(claim, self._lack(claim.manifest))
 
     def _of_claim(self, claim: RunClaim, lack: Lack | Said | None) -> Iterator[Said]:
@@ -274,6 +287,18 @@ class _Judge:
             yield held
         elif lack is not None and held:
             yield from self._of_claim(claim, _taken(lack))
+        elif lack is not None and self._is_asked_first(claim.manifest):
+            yield from self._of_claim(claim, lack)
+
+    def _is_asked_first(self, manifest: str) -> bool:
+        """Whether a pin says of a run what must be signed, and said until now that it failed, or was of another kind.
+
+        Nobody asked for a signature then, whatever a claim made of it.
+        """
+        pin, now = self._lock_before.get(manifest) if self._lock_before else None, self._found.runs.facts(manifest)
+        if pin is None or pin.run is None or not _is_success(now):
+            return False
+        return not (_is_success(pin.run) and signing.wanted(self._ctx.config.signatures, pin.run.pipeline))
 
     def _touched(self) -> Iterator[str]:
         roots = self._found.artifacts.roots
@@ -300,4 +325,9 @@ def _taken(lack: Lack | Said) -> Lack | Said:
 
 
 def _succeeded(runs: CitedRuns, manifest: str) -> bool:
-    return runs.facts(manifest).status.casefold() in SUCCEEDED
+    return _is_success(runs.facts(manifest))
+
+
+def _is_success(facts: RunFacts) -> bool:
+    """Whether rules take a run for one that succeeded: also where it does not say how it ended."""
+    return not facts.status or facts.status.casefold() in SUCCEEDED
