@@ -639,6 +639,18 @@ def test_wrong_usage_is_refused(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("name", ["manifest.json", "events.jsonl", "stages/new.csv"])
+def test_the_record_of_a_run_is_never_replaced(root: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    folder = write(root, begun(RUN, {"id": "s"}), finished(1))
+    (root / "link").symlink_to(folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*")}
+
+    assert main(["export", RUN, "--format", "csv", "-o", f"link/{name}"]) == 2
+    assert "is part of the record of a run" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in folder.rglob("*")} == before
+    assert main(["export", RUN, "--format", "csv", "-o", f"link/artifacts/{RUN}.csv"]) == 1  # its stage never ran
+
+
 def test_a_file_is_replaced_as_a_whole(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     many(root)
     said = exported(capsys, "csv", RUN)

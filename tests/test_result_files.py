@@ -324,6 +324,16 @@ def test_names_that_take_memory_have_a_bound(
 # --- Several files of a stage
 
 
+@pytest.mark.slow
+def test_very_many_files_of_a_glob_are_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for number in range(150_000):
+        (tmp_path / "out" / f"{number}.xml").touch()
+    with no_hang():
+        found = collect(tmp_path, "out/*.xml", artifacts=str(tmp_path / "artifacts"))
+    assert found.problems == ("out/*.xml matches 150000 files, limit 1000: not counted",)
+
+
 def test_a_file_that_two_patterns_match_counts_once(tmp_path: Path) -> None:
     (tmp_path / "r.xml").write_text("<testsuite><testcase/></testsuite>")
 

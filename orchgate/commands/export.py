@@ -113,8 +113,18 @@ def _replace(path: str, export: _Export) -> None:
     if os.path.lexists(path) and not os.path.isfile(path):
         raise UsageError(f"{path} is not a regular file", "name another file, or leave -o out")
     full = os.path.abspath(path)
+    if _is_record(full):
+        raise UsageError(f"{path} is part of the record of a run", "name a file outside of its folder")
     files.make_folders(os.path.dirname(full))
     files.replace(full, export)
+
+
+def _is_record(path: str) -> bool:
+    """Whether a file is a run's own: all in its folder, but for what stages left in its folder of artifacts."""
+    from orchgate.runs.locate import RUN_ID
+
+    parts = (*os.path.realpath(os.path.dirname(path)).split(os.sep), os.path.basename(path))
+    return any(RUN_ID.fullmatch(part) and parts[at + 1] != "artifacts" for at, part in enumerate(parts[:-1]))
 
 
 class _Export:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 SOURCE = "junit"
 MAX_TAG = 8 * 1024 * 1024  # bytes of one tag or comment; a parser starts over with it at every chunk
+MAX_DEPTH = 10_000  # elements within each other, of which a parser keeps all that are open
 MOST_COMPARED = 500_000  # tests of pytest's whose names are kept, which take memory
 MOST_CLAIMED = 10_000_000  # tests of a report that lists none of them
 _SUITES = ("testsuites", "testsuite")
@@ -96,6 +97,8 @@ class _Counting:
         self.depth += 1
         if self.depth == 1 and name not in _SUITES:
             raise ResultsError(f"is not a JUnit report: its first element is <{name[:40]}>")
+        if self.depth > MAX_DEPTH:
+            raise ResultsError(f"has elements within each other, more than {MAX_DEPTH} deep")
         if self.case is not None:
             self._within(self.case, name)
         elif name == "testcase":

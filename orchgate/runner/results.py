@@ -157,9 +157,12 @@ class _FoundResults:
         place in the tree. Another stage of the run may have left it there: then nobody asks for it.
         """
         artifacts = self._places.artifacts
-        found = list(_files(pattern, self._places))
-        others = [path for path in found if not artifacts or not path.startswith(artifacts + os.sep)]
-        own = [path for path in found if path not in others and self._before.get(path) != _stamp(path)]
+        own, others = [], []
+        for path in _files(pattern, self._places):
+            if not artifacts or not path.startswith(artifacts + os.sep):
+                others.append(path)
+            elif self._before.get(path) != _stamp(path):
+                own.append(path)
         return own if own and not _GLOB.search(pattern) else [*own, *others]
 
     def _shown(self, path: str) -> str:
