@@ -248,7 +248,7 @@ def test_an_entry_that_cannot_be_followed_is_named_with_its_place(tree: Tree, en
         ('"p.toml"', 'expected an array; write `extends = ["p.toml"]`'),
         ("[1]", "expected a string, got 1"),
         ("{}", "orchgate.toml:1:11: extends: expected an array, got {}"),
-        ("[" + '"a",' * 9 + "]", "expected at most 8 shared files, got 9"),
+        ("[" + '"a",' * 9 + "]", "expected at most 8 shared configurations, got 9"),
         (f'["a.toml#sha256={MISSING}", "b.toml#sha256={MISSING}"]', "names the same file, or the same content"),
         (f'["a.toml#sha256={MISSING}", "a.toml#sha256={"1" * 64}"]', "names the same file, or the same content"),
     ],

@@ -115,7 +115,7 @@ _SHADOWED = Finding(
     f"[tool.orchgate] is ignored because there is also {FILE}",
     f"move its settings to {FILE} and delete the table",
 )
-ADOPTED = "a check of the whole tree refuses it, until it is as strict or a shared file has it in `may-loosen`"
+ADOPTED = "a check of the whole tree refuses it, until it is as strict or a shared configuration has it in `may-loosen`"
 APART = "land the configuration first, in a separate change"
 
 
@@ -175,7 +175,7 @@ def _looser_than_shared(ctx: Context, found: Collection[Loosening]) -> tuple[tup
     for one in exceeded(ctx.proposed, rules, allowed):
         key = one.loosening.key
         if before is None or key in loosened:
-            hint = "only a shared file can allow it, by `may-loosen`" if key in now else APART
+            hint = "only a shared configuration can allow it, by `may-loosen`" if key in now else APART
             findings.append((key, _held_to(ctx, one, Severity.ERROR, hint)))
         elif key in now and one.message not in had:
             findings.append((key, _held_to(ctx, one, Severity.WARNING, ADOPTED)))

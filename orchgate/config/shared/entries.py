@@ -72,7 +72,7 @@ class SharedFiles:
         if not isinstance(entries, tuple):
             return INVALID
         if len(entries) > MOST_SHARED:
-            return reading.wrong(at, f"expected at most {MOST_SHARED} shared files, got {len(entries)}")
+            return reading.wrong(at, f"expected at most {MOST_SHARED} shared configurations, got {len(entries)}")
         seen: set[str] = set()
         for index, one in enumerate(map(shared_file, entries)):
             fault, hint = one.fault()

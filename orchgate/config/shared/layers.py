@@ -187,7 +187,7 @@ def keep_weight(source: Source, reading: Reading) -> None:
     """What says that a value is looser than a shared one cannot be made to weigh less by who sets that value."""
     own = source.own or {}
     severity, ignores, olds = own.get("severity"), own.get("ignore"), own.get("per-file-ignores")
-    what = "says that a value is looser than what is shared; only a shared file can let it pass"
+    what = "says that a value is looser than what is shared; only a shared configuration can let it pass"
     for name, weight in severity.items() if isinstance(severity, dict) else ():
         if str(name).upper() in _SAYS_SO and weight != "error":
             reading.wrong(("severity", str(name)), what, of_key=True)
