@@ -429,6 +429,31 @@ def test_branches_that_a_stage_switches_to_stay_where_they_are(project: Project)
     assert repo.git("rev-parse", main) == before
 
 
+def test_a_submodule_that_is_not_there_contradicts_nothing(project: Project) -> None:
+    repo = project.repo
+    repo.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(project.root), "inner")
+    repo.commit("with a submodule")
+    project.define("deep", {"id": "use", "shell": "test -e inner/a.txt"})
+    project.define("flat", {"id": "use", "shell": "test -e a.txt"})
+    assert project.run("deep").code == 0
+
+    code, document = replayed(project)
+    assert (code, document["runs"][0]["differences"][0]["why"]) == (3, "submodule inner is not here")
+
+    assert project.run("flat").code == 0
+    assert one(project)[:2] == (0, "confirmed")
+
+
+def test_a_variable_that_a_sub_pipeline_names_contradicts_nothing(project: Project) -> None:
+    project.define("inner", {"id": "use", "shell": 'test "$TOKEN" = x'})
+    project.define("outer", {"id": "call", "pipeline": "inner"})
+    assert project.run("outer", env={**os.environ, "TOKEN": "x"}).code == 0
+
+    code, document = replayed(project, "latest")
+
+    assert (code, document["runs"][0]["differences"][0]["why"]) == (3, "it names $TOKEN, not set here")
+
+
 def test_a_run_that_takes_too_long_is_unrepeatable(project: Project, tmp_path: Path) -> None:
     project.define("slow", {"id": "wait", "shell": f"test ! -e {tmp_path}/slow || sleep 600"})
     assert project.run("slow").code == 0

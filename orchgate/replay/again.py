@@ -202,7 +202,7 @@ def _ready(recorded: ReplayableRun, asked: ReplayRequest, found: Checkout, commi
         tools=load_work_tree(found.root).top.tools,
         home=asked.repository.root,
         held=(found.lock,),
-        replays=_link(recorded, pipeline, environ),
+        replays=_link(recorded, surroundings.lacking(pipelines, pipeline, environ, tree.empty_submodule(at))),
     )
     return _Scene(settings, pipeline, notes)
 
@@ -275,8 +275,7 @@ def _prepare(
         raise Unrepeatable(f"performance.setup of its tree fails here: {failed.detail}{last}")
 
 
-def _link(recorded: ReplayableRun, pipeline: Pipeline, environ: Mapping[str, str]) -> Mapping[str, object]:
+def _link(recorded: ReplayableRun, lacking: Mapping[str, str]) -> Mapping[str, object]:
     """What the journal of a replay says of the run that it replays."""
-    found = surroundings.lacking(pipeline, environ)
     known: dict[str, object] = {"run_id": recorded.run.run_id, "manifest_sha256": recorded.sha256}
-    return known | ({"lacking": found} if found else {})
+    return known | ({"lacking": lacking} if lacking else {})

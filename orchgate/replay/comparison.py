@@ -79,7 +79,7 @@ def differences(old: Run, new: Run, children: ChildPair = lambda *_: None) -> li
 
     Documents that nobody committed as they were then may be why a stage fails, but not why it counts other tests.
     """
-    found = list(_differences(old, new, children, ""))
+    found = list(_differences(old, new, children, "", new.replays.lacking if new.replays else {}))
     if not _other_documents(old.git, new.git):
         return found
     why = "documents as they were then are not here"
@@ -98,10 +98,11 @@ def _other_documents(old: RecordedTree | None, new: RecordedTree | None) -> bool
     return (old.changed or {}, old.untracked or {}) != (new.changed or {}, new.untracked or {})
 
 
-def _differences(old: Run, new: Run, children: ChildPair, prefix: str) -> Iterator[Difference]:
+def _differences(
+    old: Run, new: Run, children: ChildPair, prefix: str, lacking: Mapping[str, str]
+) -> Iterator[Difference]:
     there = {stage.id: stage for stage in new.stages}
     known = {stage.id for stage in old.stages}
-    lacking = new.replays.lacking if new.replays else {}
     found: list[Difference] = []
     for stage in old.stages:
         name = prefix + stage.id
@@ -112,10 +113,10 @@ def _differences(old: Run, new: Run, children: ChildPair, prefix: str) -> Iterat
             )
             continue
         pair = children(stage.sub_run_id, other.sub_run_id) if stage.sub_run_id and other.sub_run_id else None
-        inner = list(_differences(*pair, children, f"{name}/")) if pair else []
+        inner = list(_differences(*pair, children, f"{name}/", lacking)) if pair else []
         found += inner
         if not any(one.what in ("status", "stage") for one in inner):  # or what differs is told by its own stages
-            found += _of_stage(name, stage, other, lacking.get(stage.id, ""))
+            found += _of_stage(name, stage, other, lacking.get(name, ""))
     found += [
         Difference(prefix + stage.id, "stage", "none", stage.status, Weight.CONTRADICTS, "left out of the record")
         for stage in new.stages
@@ -182,7 +183,7 @@ def _hindrance(stage: StageRun, lacking: str) -> str:
     if last is not None and last.exit_code is None and not last.signal and not stage.sub_run_id:
         return "its program cannot be started here"
     if lacking:
-        return f"it names {lacking}, not set here"
+        return f"it names {lacking}, not set here" if lacking.startswith("$") else f"{lacking} is not here"
     return "it found no network" if any(words in said for words in _OFFLINE) else ""
 
 

@@ -18,7 +18,7 @@ from orchgate.speed import work_trees
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from orchgate.runs.stages import Pipeline
+    from orchgate.runs.stages import Pipeline, Stage
 
 _VENV, _PATH, _MODULES = "VIRTUAL_ENV", "PATH", "PYTHONPATH"
 _OF_SHELLS = ("PWD", "OLDPWD")  # which say where they are
@@ -75,14 +75,29 @@ def _notes(environ: Mapping[str, str], installed: list[str], home: str) -> Itera
         yield f"{', '.join(leading)} in the environment: into your work tree, not the replayed one"
 
 
-def lacking(pipeline: Pipeline, environ: Mapping[str, str]) -> dict[str, str]:
-    """By stage, the variables that it names and that nobody has set: not the environment, not the stage itself."""
-    ours = ("ORCHGATE_", environment.TRACEPARENT, *environment.NON_INTERACTIVE)
+def lacking(
+    pipelines: Mapping[str, Pipeline], pipeline: Pipeline, environ: Mapping[str, str], absent: str = ""
+) -> dict[str, str]:
+    """By stage, the variables that it names and that nobody has set: not the environment, not the stage itself.
+
+    Of stages of sub-pipelines as `stage/inner`. `absent` is what no stage has, which is told where a stage names none.
+    """
     found: dict[str, str] = {}
     for stage in pipeline.stages:
-        assigned = {name for names in _ASSIGNED.findall(stage.shell) for name in names}
-        known = {*assigned, *stage.env, *environ, *_OF_SHELLS}
-        names = [f"${name}" for name in variables(stage) if name not in known and not name.startswith(ours)]
-        if names:
-            found[stage.id] = ", ".join(names)
+        inner = pipelines.get(stage.pipeline) if stage.pipeline else None
+        if inner is not None:
+            below = lacking(pipelines, inner, {**environ, **stage.env}, absent)
+            found |= {f"{stage.id}/{name}": names for name, names in below.items()}
+            names = ", ".join(dict.fromkeys(below[one.id] for one in inner.stages if one.id in below))
+        else:
+            names = ", ".join(_unset(stage, environ))
+        if names or absent:
+            found[stage.id] = names or absent
     return found
+
+
+def _unset(stage: Stage, environ: Mapping[str, str]) -> Iterator[str]:
+    ours = ("ORCHGATE_", environment.TRACEPARENT, *environment.NON_INTERACTIVE)
+    assigned = {name for names in _ASSIGNED.findall(stage.shell) for name in names}
+    known = {*assigned, *stage.env, *environ, *_OF_SHELLS}
+    yield from (f"${name}" for name in variables(stage) if name not in known and not name.startswith(ours))

@@ -135,6 +135,18 @@ def _listed(paths: Iterable[str]) -> bytes:
     return os.fsencode("".join(f"{path}\0" for path in paths))
 
 
+def empty_submodule(at: Repository) -> str:
+    """What to say of a submodule that the tree has and nobody fetched; "" where there is none."""
+    if not os.path.exists(os.path.join(at.root, ".gitmodules")):
+        return ""
+    for line in at.git("ls-files", "--stage", "-z").decode("utf-8", "surrogateescape").split("\0"):
+        entry, _, path = line.partition("\t")
+        folder = os.path.join(at.root, path)
+        if entry.startswith(SUBMODULE) and not (os.path.isdir(folder) and os.listdir(folder)):
+            return f"submodule {path}"
+    return ""
+
+
 def missing_objects(error: GitError) -> Unrepeatable:
     """A commit of which git lacks what it needs to lay it out, as a partial clone does."""
     return Unrepeatable(f"its tree cannot be laid out: {error.message}", error.hint or FETCH_OBJECTS)

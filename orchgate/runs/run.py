@@ -130,7 +130,7 @@ class InnerRun(Value):
 class Replayed(Value):
     """The run that this one replays at its tree, and its manifest then.
 
-    `lacking` are variables that stages name and that were not set here, by stage.
+    `lacking` are variables that stages name and that were not set here, or a submodule, by stage.
     """
 
     run_id: str
