@@ -639,6 +639,30 @@ def test_taking_a_signature_away_where_nobody_can_tell_is_no_pass(signed: Signed
     assert "the list of revoked keys cannot be read: line 1" in json.dumps(report)
 
 
+# The page
+
+
+def signed_by(signed: SignedRuns) -> tuple[list[str], list[str]]:
+    """What the page says of who signed the pinned runs, and what it could not tell."""
+    ended = signed.repo.orchgate("report", "--output-format", "json")
+    page, _ = json.JSONDecoder().raw_decode(ended.out)  # what could not be read is said behind it
+    names = [one["signed_by"] for one in page["evidence"]["artifacts"] if one["signed_by"]]
+    return names, [one["message"] for one in page["problems"] if "signatures" in one["message"]]
+
+
+def test_the_page_says_who_signed_a_run_as_far_as_that_holds(signed: SignedRuns) -> None:
+    run, path = landed(signed)
+    assert signed_by(signed) == (["ci@example.org"], [])
+
+    signed.repo.stage(path, signed.keys["eve"].line(signed.statement(run)))
+    assert signed_by(signed) == (["nobody: is of a key that no signer has"], [])
+
+    signed.repo.stage(REVOKED, "no key\n")
+    names, problems = signed_by(signed)
+    assert names == []
+    assert any("signatures were not verified" in one for one in problems)
+
+
 # Packets and tasks
 
 

@@ -10,6 +10,7 @@ from orchgate.evidence.lock_checks import PinComparison
 from orchgate.lib.typed import TYPE_CHECKING
 from orchgate.model import Severity, Verdict
 from orchgate.references.artifacts import Artifacts
+from orchgate.report import signed
 from orchgate.report.values import Artifact, CheckRow, EvidenceMark, EvidenceSection, FindingRow, GateState, ReadProblem
 
 if TYPE_CHECKING:
@@ -136,7 +137,8 @@ def pinned(
     artifacts = [*_not_pinned(found, lock), *_compared(ctx, pins, frozenset(stored), problems)]
     counts = Counter(one.mark.value for one in artifacts if one.pinned)
     artifacts.sort(key=lambda one: (_ORDER.index(one.mark) if one.pinned else -1, one.path))
-    return EvidenceSection(len(pins), dict(sorted(counts.items())), tuple(artifacts[:PINS_LISTED])), tuple(problems)
+    listed = signed.marked(ctx, lock, artifacts[:PINS_LISTED], problems)
+    return EvidenceSection(len(pins), dict(sorted(counts.items())), tuple(listed)), tuple(problems)
 
 
 # What needs somebody comes first.

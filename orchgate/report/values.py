@@ -269,7 +269,10 @@ class EvidenceMark(Enum):
 
 
 class Artifact(NamedTuple):
-    """A pinned artifact, or one that a document cites and nobody pinned. `signed_by` is for signatures, if any."""
+    """A pinned artifact, or one that a document cites and nobody pinned.
+
+    `signed_by`: who signed a run, by signatures that hold, or why none does; None where there are none.
+    """
 
     path: str
     pinned: bool
