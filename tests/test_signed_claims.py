@@ -381,6 +381,28 @@ def test_no_comment_in_a_document_makes_an_exception(signed: SignedRuns) -> None
     assert "cannot be ignored in a document" in signed.only(report, "SUP002")[0]["message"]
 
 
+@pytest.mark.parametrize(("cited", "rule"), [("manifest.json", "EVD007"), ("stages/01-build.log", "EVD012")])
+def test_a_run_of_which_nothing_can_be_read_is_not_one_that_nobody_has_to_sign(
+    signed: SignedRuns, cited: str, rule: str
+) -> None:
+    """What other rules say of it, a comment silences."""
+    run = signed.run()
+    text = TICKED.replace("- [x]", f"<!-- orchgate: ignore[{rule}] trust me -->\n- [x]")
+    signed.claim(run.replace("manifest.json", cited), text)
+    shutil.rmtree(signed.repo.root / ".runs")
+    lines = [json.loads(line) for line in (signed.repo.root / LOCK).read_text().splitlines()]
+    for one in lines:
+        one.pop("run", None)
+    kept = [one for one in lines if one.get("path", cited).endswith(cited)]
+    signed.repo.stage(LOCK, "".join(json.dumps(one) + "\n" for one in kept))
+
+    report = signed.report()
+
+    (found,) = signed.only(report)
+    assert "of which nobody can tell who must sign it: its manifest " in found["message"]
+    assert report["verdict"] == "fail"
+
+
 # Whose signers count
 
 
@@ -549,6 +571,23 @@ def test_pinning_something_else_below_an_older_claim_is_the_changes_fault(signed
     assert found["message"].startswith(f"{run} was signed, and now has no signature by ci that holds: ")
 
 
+@pytest.mark.parametrize("facts", [{"status": "failed"}, {"pipeline": "test"}], ids=str)
+def test_a_pin_that_says_now_what_must_be_signed_is_asked_for_it(signed: SignedRuns, facts: dict[str, object]) -> None:
+    """Until then nobody asked: an older claim said that the run failed, or the pin that it is of another kind."""
+    run = signed.run()
+    signed.claim(run, "- [x] {} failed. Evidence: `{}`\n")
+    pinned = (signed.repo.root / LOCK).read_text()
+    edit_pins(signed, lambda one: one.get("run", {}).update(facts))
+    assert signed.said() == []
+    signed.repo.commit()
+
+    signed.repo.stage(LOCK, pinned)
+    text = (signed.repo.root / CHECKLIST).read_text()
+    signed.repo.stage(CHECKLIST, text.replace("failed.", "works."))
+
+    assert signed.said() == ["is not signed, and runs of build must be signed by ci"]
+
+
 def test_a_second_signature_of_an_older_claim_is_welcome(signed: SignedRuns) -> None:
     run, _ = landed(signed)
     signed.sign(run, "ann")
@@ -623,8 +662,9 @@ def test_a_signature_is_held_to_now_where_a_claim_was_there_that_nobody_judged_b
     signed.repo.stage(LOCK, pinned)
     signed.repo.stage("docs/notes.md", f"# Notes\n\n- [x] Built. Evidence: `{run}`\n")
 
-    (message,) = signed.said()
-    assert "is of a key that is not valid at " in message
+    messages = signed.said()  # also of the older claim, for which nobody asked until now
+    assert len(messages) == 2
+    assert all("is of a key that is not valid at " in message for message in messages)
 
 
 def test_taking_a_signature_away_where_nobody_can_tell_is_no_pass(signed: SignedRuns) -> None:

@@ -137,7 +137,8 @@ def _subject(place: EvidenceWorkspace, task: str, run_id: str) -> Subject:
             return subject
     path = next((path for path in paths if place.artifacts.on_disk(path)), "")
     if not path:
-        raise OrchgateError("signs a run that is neither pinned nor here", "orchgate evidence pin where it ran")
+        hint = f"orchgate evidence pin where it ran, or git rm {bundle.FOLDER}/{task}/{run_id}*"
+        raise OrchgateError("signs a run that is neither pinned nor here", hint)
     return bundle.recorded(place.root, path, place.artifacts.roots, place.config.manifests.max_bytes).subject
 
 
