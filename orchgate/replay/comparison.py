@@ -115,6 +115,9 @@ def _differences(
         pair = children(stage.sub_run_id, other.sub_run_id) if stage.sub_run_id and other.sub_run_id else None
         inner = list(_differences(*pair, children, f"{name}/", lacking)) if pair else []
         found += inner
+        if pair is None and stage.sub_run_id and other.sub_run_id:
+            why = "not compared: the record of one of these runs is not here"
+            found.append(Difference(name, "its stages", stage.sub_run_id, other.sub_run_id, Weight.NOTED, why))
         if not any(one.what in ("status", "stage") for one in inner):  # or what differs is told by its own stages
             found += _of_stage(name, stage, other, lacking.get(name, ""))
     found += [
