@@ -32,7 +32,7 @@ EXAMPLES = (
 )
 EXIT_CODES = {
     0: "written",
-    1: "written, but a run has not ended, or its record is damaged or contradicts itself: the file says so",
+    1: "written, but a run has not ended, cannot be read, or its record contradicts itself: standard error says which",
     3: "no run can be read, or the file cannot be written",
 }
 FORMATS = {
