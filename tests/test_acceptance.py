@@ -443,7 +443,7 @@ def test_a_clone_judges_by_the_pins(task: Repo) -> None:
 
 @pytest.mark.slow
 def test_what_runs_does_not_hang_and_does_not_run_itself(task: Repo, capsys: pytest.CaptureFixture[str]) -> None:
-    slow, itself = "cat; sleep 60", f"{sys.executable} -m orchgate tasks check 0007"
+    slow, itself = "cat && sleep 60", f"{sys.executable} -m orchgate tasks check 0007"
     task.stage(CHECKLIST, f"# Tasks\n\n- [ ] Slow — accept: `{slow}`\n- [ ] Itself — accept: `{itself}`\n")
 
     found = shown(capsys, "check", TASK, "--timeout", "2s")
