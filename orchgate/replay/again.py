@@ -149,11 +149,20 @@ def _scene(recorded: ReplayableRun, asked: ReplayRequest) -> Iterator[_Scene]:
     with contextlib.ExitStack() as stack:
         try:
             found = stack.enter_context(worktree_cache.checkout(repository, commit, variant, asked.environ))
+            if found.prepared and not tree.is_as_prepared(found, _beside(recorded)):
+                stack.close()
+                worktree_cache.discard(repository, found)
+                found = stack.enter_context(worktree_cache.checkout(repository, commit, variant, asked.environ))
         except GitError as error:
             raise tree.missing_objects(error) from error
         if not config_setup:
             asked.made.append(found)
         yield _ready(recorded, asked, found, commit)
+
+
+def _beside(recorded: ReplayableRun) -> set[str]:
+    """The paths that lay beside the commit, which are laid out anew each time."""
+    return {*(recorded.git.changed or {}), *(recorded.git.untracked or {})}
 
 
 def _setup_at(repository: Repository, commit: str) -> tuple[str, ...]:
@@ -183,6 +192,8 @@ def _ready(recorded: ReplayableRun, asked: ReplayRequest, found: Checkout, commi
     asked.repository.blobs.close()  # what runs stages ends every process below it
     if setup:
         _prepare(asked, found, commit, setup, environ)
+        if not found.prepared:
+            tree.note_prepared(found, _beside(recorded))
     if laid.left_out:
         named = ", ".join(laid.left_out[:_LISTED]) + (" and more" if laid.left_out[_LISTED:] else "")
         notes = (*notes, f"documents as the commit has them, for what they held then was never committed: {named}")

@@ -9,21 +9,25 @@ from __future__ import annotations
 import os
 
 from orchgate.errors import GitError
-from orchgate.git import state
+from orchgate.git import state, worktree_cache
 from orchgate.git.call import FETCH_OBJECTS, NO_HOOKS, Git
 from orchgate.git.snapshot import SUBMODULE
+from orchgate.lib import files
 from orchgate.lib.paths import matches
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.replay.recorded import Contradicted, Unrepeatable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from orchgate.git.repository import Repository
     from orchgate.git.state import WorkTreeState
+    from orchgate.git.worktree_cache import Checkout
     from orchgate.runs.run import RecordedTree
 
 _COMMIT_IT = "commit what a run is to show, and run it again"
+_PREPARED = "prepared"
+_CACHES = frozenset({"__pycache__", ".cache", ".pytest_cache", ".mypy_cache", ".ruff_cache"})
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -71,16 +75,16 @@ def lay(
     that was `prepared` before has more files that nobody tracks. Raises Unrepeatable.
     """
     changed, untracked = git.changed or {}, git.untracked or {}
-    files = {path: there for path, there in {**changed, **untracked}.items() if there is not None}
-    missing = _missing(at, files)
+    there = {path: one for path, one in {**changed, **untracked}.items() if one is not None}
+    missing = _missing(at, there)
     left_out = tuple(path for path in missing if matches(path, uncounted))
     for path, why in missing.items():
         if path not in left_out:
             raise Unrepeatable(why, _COMMIT_IT)
-    files = {path: there for path, there in files.items() if path not in missing}
+    there = {path: one for path, one in there.items() if path not in missing}
     try:
-        gone = [path for path, there in changed.items() if there is None]
-        _write(Git(at.root, at.git.env, NO_HOOKS), files, gone, untracked)
+        gone = [path for path, one in changed.items() if one is None]
+        _write(Git(at.root, at.git.env, NO_HOOKS), there, gone, untracked)
     except GitError as error:
         raise Unrepeatable(f"its uncommitted files cannot be laid out: {error.message}") from error
     found = state.of(at, artifacts)
@@ -94,11 +98,11 @@ def lay(
     return LaidTree(found, left_out)
 
 
-def _missing(at: Repository, files: Mapping[str, str]) -> dict[str, str]:
+def _missing(at: Repository, named: Mapping[str, str]) -> dict[str, str]:
     """What the repository does not hold, by path, and why."""
     found: dict[str, str] = {}
     asked: dict[str, str] = {}
-    for path, there in files.items():
+    for path, there in named.items():
         mode, _, oid = there.partition(" ")
         if mode == SUBMODULE:
             found[path] = f"{path} was a submodule with changes, which a work tree of ours does not have"
@@ -114,7 +118,7 @@ def _missing(at: Repository, files: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _write(git: Git, files: Mapping[str, str], gone: list[str], untracked: Iterable[str]) -> None:
+def _write(git: Git, contents: Mapping[str, str], gone: list[str], untracked: Iterable[str]) -> None:
     """Writes files by their object ids, and takes others away; all but the untracked ones are staged, as on a commit.
 
     A record does not say what was staged. New files, and renamed ones, git knew only where they were; and programs that
@@ -123,11 +127,11 @@ def _write(git: Git, files: Mapping[str, str], gone: list[str], untracked: Itera
     """
     if gone:
         git("rm", "--quiet", "--force", "--ignore-unmatch", "--", *gone)
-    if files:
-        lines = "".join(f"{there}\t{path}\0" for path, there in files.items())
+    if contents:
+        lines = "".join(f"{there}\t{path}\0" for path, there in contents.items())
         git("update-index", "--add", "--replace", "-z", "--index-info", input=os.fsencode(lines))
-        git("checkout-index", "--force", "--index", "-z", "--stdin", input=_listed(files))
-    if unknown := [path for path in untracked if path in files]:
+        git("checkout-index", "--force", "--index", "-z", "--stdin", input=_listed(contents))
+    if unknown := [path for path in untracked if path in contents]:
         git("update-index", "--force-remove", "-z", "--stdin", input=_listed(unknown))
 
 
@@ -150,3 +154,40 @@ def empty_submodule(at: Repository) -> str:
 def missing_objects(error: GitError) -> Unrepeatable:
     """A commit of which git lacks what it needs to lay it out, as a partial clone does."""
     return Unrepeatable(f"its tree cannot be laid out: {error.message}", error.hint or FETCH_OBJECTS)
+
+
+def note_prepared(found: Checkout, apart: Container[str]) -> None:
+    """Remembers what a setup has put into a work tree. Raises WriteError."""
+    files.replace(os.path.join(found.scratch, _PREPARED), _prepared(found, apart))
+
+
+def is_as_prepared(found: Checkout, apart: Container[str]) -> bool:
+    """Whether what a setup put there is what it was: git puts back what it tracks, and nobody what it ignores."""
+    try:
+        with open(os.path.join(found.scratch, _PREPARED), "rb") as file:
+            return file.read() == _prepared(found, apart)
+    except OSError:
+        return False
+
+
+def _prepared(found: Checkout, apart: Container[str]) -> bytes:
+    noted = worktree_cache.notes(worktree_cache.Slot(os.path.dirname(found.scratch), found.lock)) or {}
+    lines = []
+    for path in sorted(_files_below(found.root, noted.get("kept", ()))):
+        if os.path.relpath(path, found.root) not in apart:
+            try:
+                there = os.lstat(path)
+                lines.append(f"{path} {there.st_mode} {there.st_size} {there.st_mtime_ns}")
+            except OSError:
+                lines.append(f"{path} is gone")
+    return files.sha256_hex("\n".join(lines)).encode("ascii")
+
+
+def _files_below(root: str, names: Iterable[str]) -> Iterator[str]:
+    """The files of a tree that git does not track, apart from those that programs keep to be faster."""
+    for name in names:
+        if not name.endswith("/"):
+            yield os.path.join(root, name)
+        for folder, inner, found in os.walk(os.path.join(root, name)) if name.endswith("/") else ():
+            inner[:] = [one for one in inner if one not in _CACHES]
+            yield from (os.path.join(folder, one) for one in found)
