@@ -538,6 +538,17 @@ def test_the_command_of_an_item_is_repeated_as_its_document_says(project: Projec
         f"no item of tasks/tasks-{TASK}.md names the command that it ran",
     )
 
+    (repo.root.parent / "outside.md").write_text("- [ ] The file is there — accept: `touch /tmp/never`\n")
+    for path in ("../outside.md", str(repo.root.parent / "outside.md"), "a.md/../../outside.md", ".git/a.md"):
+
+        def elsewhere(event: dict[str, Any], path: str = path) -> None:
+            if "accepts" in event:
+                event["accepts"]["document"] = path
+
+        forge(project.folders()[0], elsewhere)
+        code, verdict, reason = one(project, name)
+        assert (code, verdict, "is no document of a tree" in reason) == (3, "unrepeatable", True)
+
 
 def test_a_tool_that_is_another_one_is_named(project: Project, tmp_path: Path) -> None:
     for name, text in (("old", "exit 0"), ("new", "echo cannot; exit 1")):

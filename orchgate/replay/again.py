@@ -250,8 +250,12 @@ def _of_item(accepts: Acceptance, roots: Sequence[str]) -> Pipeline:
     from orchgate.acceptance.findings import recorded_words
     from orchgate.acceptance.proving import pipeline_of
     from orchgate.git.snapshot import WorkTree
+    from orchgate.lib import paths
     from orchgate.markdown.document import Document
 
+    path = accepts.document
+    if "\0" in path or os.path.isabs(path) or paths.why_outside(path):
+        raise Unrepeatable(f"the document that is to name its command is no document of a tree: {path[:200]}")
     for root in roots:
         try:
             text = WorkTree(root).find(accepts.document, _MOST_BYTES)
