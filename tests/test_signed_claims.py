@@ -403,6 +403,30 @@ def test_a_run_of_which_nothing_can_be_read_is_not_one_that_nobody_has_to_sign(
     assert report["verdict"] == "fail"
 
 
+def test_no_comment_lets_a_run_pass_that_is_nowhere(signed: SignedRuns) -> None:
+    comment = "<!-- orchgate: ignore[EVD001] moved to the archive -->\n"
+    run = signed.run()
+    signed.repo.stage(CHECKLIST, "# Checklist\n\n" + comment + TICKED.format("Build", run))
+    shutil.rmtree(signed.repo.root / ".runs")
+
+    (found,) = signed.only(signed.report())
+
+    assert "neither here nor pinned, and nobody can tell who must sign it" in found["message"]
+    assert signed.report()["verdict"] == "fail"
+
+
+def test_a_run_that_is_nowhere_and_is_said_to_have_failed_needs_no_signature(signed: SignedRuns) -> None:
+    run = signed.run()
+    signed.repo.stage(CHECKLIST, "# Checklist\n\n" + "- [x] {} failed. Evidence: `{}`\n".format("Build", run))
+    shutil.rmtree(signed.repo.root / ".runs")
+
+    report = signed.report()
+
+    assert signed.only(report) == []
+    assert report["problems"] == []
+    assert report["verdict"] == "fail"  # EVD001
+
+
 # Whose signers count
 
 

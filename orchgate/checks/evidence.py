@@ -157,13 +157,15 @@ def _unsigned(
     ctx: Context, sources: EvidenceSources, paths: list[str], new: Sequence[RunClaim]
 ) -> Iterator[Finding | Trouble]:
     """EVD014. A tree adds nothing to itself; as if its packets were finished, they owe what they would then."""
+    sides = since_base(ctx, paths) if ctx.as_finished else sources.sides
     if ctx.as_finished:
-        new = added_claims(sources, *since_base(ctx, paths))
+        new = added_claims(sources, *sides)
     elif ctx.base is ctx.snapshot:
         return
+    lost = added_claims(sources, *sides, lost=True)
     packets = list(_finished(sources, paths))
     moved = (path for one in ctx.scope.changes for path in (one.path, one.old_path) if path)
-    if not (new or packets or any(path.startswith(OURS) for path in moved)):
+    if not (new or lost or packets or any(path.startswith(OURS) for path in moved)):
         return
     from orchgate.signers.judgement import RunsOfChange, unsigned
 
@@ -178,7 +180,7 @@ def _unsigned(
         return claims_of(sources, [*documents, *before], runs)
 
     found = RunsOfChange(sources.artifacts, sources.runs, sources.changed, citing, cited_before)
-    yield from unsigned(ctx, found, new, packets)
+    yield from unsigned(ctx, found, new, packets, lost)
 
 
 def _finished(sources: EvidenceSources, paths: list[str]) -> Iterator[Packet]:

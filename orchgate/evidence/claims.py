@@ -53,17 +53,20 @@ class RunClaim(NamedTuple):
 
 
 def claims(
-    document: Document, references: References, roots: tuple[str, ...], runs: frozenset[str]
+    document: Document, references: References, roots: tuple[str, ...], runs: frozenset[str], *, lost: bool = False
 ) -> Iterator[RunClaim]:
-    """The claims of a document that cite one of the runs, or a file of one. `roots` are the folders of artifacts."""
+    """The claims of a document that cite one of the runs, or a file of one. `roots` are the folders of artifacts.
+
+    Claims by what is nowhere are left to EVD001; `lost`: those alone.
+    """
     for reference, target in references.all(document):
         if target.kind not in (TargetKind.PATH, TargetKind.PATTERN):
             continue
         if runs.isdisjoint(unquoted(reference.text).split("/")) and runs.isdisjoint(reference.text.split("/")):
             continue
         found = references.find(document, reference, target)
-        if found.where is Where.MISSING:
-            continue  # EVD001 says so
+        if (found.where is Where.MISSING) is not lost:
+            continue
         look = _of_pattern if target.kind is TargetKind.PATTERN else _of_path
         named = look(found.path, references, roots)
         place = references.place(document, reference) if named else None

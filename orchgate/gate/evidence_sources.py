@@ -338,7 +338,10 @@ def new_claims(sources: EvidenceSources) -> Sequence[RunClaim]:
     return added_claims(sources, *sources.sides)
 
 
-def added_claims(sources: EvidenceSources, documents: list[Document], old: list[Document]) -> Sequence[RunClaim]:
+def added_claims(
+    sources: EvidenceSources, documents: list[Document], old: list[Document], *, lost: bool = False
+) -> Sequence[RunClaim]:
+    """Those of some documents that are not in the old ones; `lost`: by runs that are nowhere."""
     if not any(may_cite(document.text) for document in documents):
         return ()
     lines = Counter(line for document in old for line in document.text.split("\n"))
@@ -347,13 +350,16 @@ def added_claims(sources: EvidenceSources, documents: list[Document], old: list[
         return ()
     from orchgate.evidence.claims import added
 
-    return added(claims_of(sources, documents, runs), claims_of(sources, old, runs))
+    return added(*(claims_of(sources, some, runs, lost=lost) for some in (documents, old)))
 
 
-def claims_of(sources: EvidenceSources, documents: Iterable[Document], runs: frozenset[str]) -> list[RunClaim]:
+def claims_of(
+    sources: EvidenceSources, documents: Iterable[Document], runs: frozenset[str], *, lost: bool = False
+) -> list[RunClaim]:
     from orchgate.evidence.claims import claims
 
-    found = (claims(one, sources.judge.references, sources.artifacts.roots, runs) for one in documents)
+    read = sources.judge.references, sources.artifacts.roots, runs
+    found = (claims(one, *read, lost=lost) for one in documents)
     return [claim for some in found for claim in some]
 
 

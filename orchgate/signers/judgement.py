@@ -96,12 +96,17 @@ class NoSigners(OrchgateError):
 
 
 def unsigned(
-    ctx: JudgedChange, found: RunsOfChange, claims: Iterable[RunClaim], packets: Iterable[Packet]
+    ctx: JudgedChange,
+    found: RunsOfChange,
+    claims: Iterable[RunClaim],
+    packets: Iterable[Packet],
+    lost: Iterable[RunClaim] = (),
 ) -> Iterator[Said]:
-    """What is said of new claims, of packets that are finished, and of older claims."""
+    """What is said of new claims, `lost` among them by runs that are nowhere, of finished packets and older claims."""
     with ExitStack() as stack:
         judge = _Judge(ctx, found, stack)
         yield from judge.claims(claims)
+        yield from judge.lost(lost)
         yield from judge.packets(packets)
         yield from judge.older()
 
@@ -202,6 +207,16 @@ class _Judge:
                 yield from self._of_claim(claim, wanted)
             elif not (claim.knowing and not _succeeded(self._found.runs, claim.manifest)):
                 yield from self._of_claim(claim, self._lack(claim.manifest))
+
+    def lost(self, claims: Iterable[RunClaim]) -> Iterator[Said]:
+        """EVD001 speaks of them, too, but a comment in a document silences it."""
+        why = "is of a run that is neither here nor pinned, and nobody can tell who must sign it"
+        lack = Lack(why, "pin it and add its signatures, or cite a run that is pinned and signed")
+        for claim in claims:
+            key = (claim.place.document.path, claim.manifest)
+            if key not in self._asked and not claim.knowing:
+                self._asked.add(key)
+                yield from self._of_claim(claim, lack)
 
     def _of_claim(self, claim: RunClaim, lack: Lack | Said | None) -> Iterator[Said]:
         if isinstance(lack, Lack):
