@@ -187,6 +187,18 @@ def test_a_run_is_cited_however_it_is_written(signed: SignedRuns) -> None:
     assert passed == []
 
 
+@pytest.mark.parametrize("far", ["", "More.\n\n" * 90], ids=["near", "far"])
+def test_a_run_behind_a_label_is_cited_where_the_label_is_used(signed: SignedRuns, far: str) -> None:
+    run = signed.run()
+    signed.pin(run)
+    defined = f"# Notes\n\n{far}[The  run]: ../{run}\n"
+    signed.repo.commit("defined", {"docs/notes.md": defined})
+    assert signed.said() == []
+    signed.repo.stage("docs/notes.md", defined.replace("# Notes\n", "# Notes\n\n- [x] Build passes: [log][the run]\n"))
+
+    assert signed.said() == ["is not signed, and runs of build must be signed by ci"]
+
+
 def test_several_runs_at_once_are_cited_by_none_of_them(signed: SignedRuns) -> None:
     signed.run()
     text = f"- [x] {{}} ran. Evidence: `.runs/{signed_runs.TASK}/cli/*/manifest.json`\n<!-- {{}} -->\n"

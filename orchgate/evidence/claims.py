@@ -14,7 +14,7 @@ from orchgate.lib.lazy import lazy
 from orchgate.lib.paths import expand_braces
 from orchgate.lib.typed import TYPE_CHECKING, NamedTuple
 from orchgate.references.resolve import Where
-from orchgate.references.targets import TargetKind, unquoted
+from orchgate.references.targets import Notation, TargetKind, unquoted
 from orchgate.runs.locate import manifest_of
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from orchgate.evidence.references import Mention, References
     from orchgate.markdown.document import Document
+    from orchgate.references.targets import Reference
 
 _SUCCESS = lazy(
     r"\b(?:pass(?:es|ed|ing)?|green|succe(?:ed|ss)\w*|works|verified|validated|clean|faster|improve[ds]?|"
@@ -29,6 +30,7 @@ _SUCCESS = lazy(
     re.IGNORECASE,
 )
 _LABEL = lazy(r"[^\n]*:[ \t]*$")
+_DEFINED = lazy(r"\s*\[([^\[\]]{1,300})\]:")
 _WILD = frozenset("*?[")
 _MOST_MATCHES = 1_000  # of a pattern, of which it is looked at whether they are of one run
 _ITEM = lazy(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]")
@@ -69,10 +71,21 @@ def claims(
             continue
         look = _of_pattern if target.kind is TargetKind.PATTERN else _of_path
         named = look(found.path, references, roots)
-        place = references.place(document, reference) if named else None
-        if place is not None and _rests_on_it(place):
-            knowing = place.statement.says(FAILURE) or FAILURE.search(place.rest()) is not None
-            yield from (RunClaim(place, manifest, _is_before(place), knowing) for manifest in named)
+        for one in (reference, *_uses(document.text, reference)) if named else ():
+            place = references.place(document, one)
+            if _rests_on_it(place):
+                knowing = place.statement.says(FAILURE) or FAILURE.search(place.rest()) is not None
+                yield from (RunClaim(place, manifest, _is_before(place), knowing) for manifest in named)
+
+
+def _uses(text: str, reference: Reference) -> Iterator[Reference]:
+    """Where a text uses the label of a link that it defines elsewhere: what is claimed by it is said there."""
+    defined = _DEFINED.match(text, reference.offset) if reference.written is Notation.LINK else None
+    if defined is None:
+        return
+    label = r"\s+".join(map(re.escape, defined[1].split()))
+    for use in re.finditer(rf"\[\s*{label}\s*\](?!:)", text, re.IGNORECASE):
+        yield reference._replace(offset=use.start())
 
 
 def _of_path(path: str, references: References, roots: tuple[str, ...]) -> dict[str, None]:

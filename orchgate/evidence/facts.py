@@ -161,7 +161,7 @@ def cited_anew(now: str, left: Counter[str]) -> frozenset[str]:
             reach = _REACH
         elif line.startswith("#"):
             reach = 0
-        if (new or reach > 0) and may_cite(line):
+        if (new or reach > 0 or "]:" in line) and may_cite(line):  # a label may be defined far from its use
             found.update(_named(line))
         reach -= 1
     return frozenset(found)
