@@ -14,6 +14,7 @@ from orchgate.runs.used_tools import MOST_FOLDERS, UsedTools, find
 from orchgate.tools import ask, kept, programs, reading
 from orchgate.tools.ask import version_in
 from tests.runs import TASK, Project, until
+from tests.work import no_hang
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -255,6 +256,16 @@ def test_a_program_of_npm_is_known_by_its_package_and_node_by_its_headers(machin
     ]
     program(machine.tree / "node_modules/.bin/pnpm-eslint", '#!/bin/sh\nexec node "$basedir/../eslint/bin/eslint.js"\n')
     assert machine.known("node_modules/.bin/pnpm-eslint")[0] == ("pnpm-eslint", "9.1.0", "package")
+
+
+def test_headers_made_to_be_slow_are_read_at_once(machine: Machine) -> None:
+    machine.tool("node")
+    (machine.top / "include/node").mkdir(parents=True)
+    lines = HEADER.splitlines()[:2]  # without the third, where each first one was tried with each second one
+    (machine.top / "include/node/node_version.h").write_text("\n".join(lines * 1_100))
+    with no_hang():
+        (one,) = machine.of("node")
+    assert one["source"] == "file"
 
 
 @pytest.mark.parametrize("damaged", ["", "[]", "{", '{"name": 1, "version": 2}', "[" * 100_000])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _CFG = lazy(r"^version(?:_info)?\s*=\s*([0-9][\w.+-]*)", re.MULTILINE)
 _PATCHLEVEL = lazy(r'^#define\s+PY_VERSION\s+"([^"\n]+)"', re.MULTILINE)
-_NODE = r"NODE_MAJOR_VERSION (\d+)\s.*?NODE_MINOR_VERSION (\d+)\s.*?NODE_PATCH_VERSION (\d+)\s"
+_NODE = r"^#define NODE_MAJOR_VERSION (\d+)\s+#define NODE_MINOR_VERSION (\d+)\s+#define NODE_PATCH_VERSION (\d+)\s"
 _GO = r"\Ago(\d\S*)"
 _JAVA = r'^JAVA_VERSION="([^"\n]+)"'
 # A file beside the folder of the program, and what there is the version.
@@ -64,7 +64,7 @@ def _of_file_beside(name: str, file: ProgramFile) -> Facts | None:
     if name in _BESIDE:
         inner, pattern = _BESIDE[name]
         told = text(os.path.join(_above(file.real), inner))
-        if found := re.search(pattern, told, re.DOTALL | re.MULTILINE):
+        if found := re.search(pattern, told, re.MULTILINE):
             return facts(name, ".".join(found.groups()), None, "installation")
     return None
 

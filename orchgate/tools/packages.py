@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST = 5_000  # packages of an interpreter
 MOST_LEVELS = 12  # folders between a file of an npm package and its top
 _METADATA = (".dist-info", ".egg-info")
-_IMPORTED = lazy(r"^\s*(?:from|import)\s+([A-Za-z_]\w*)", re.MULTILINE)
+_IMPORTED = lazy(r"^[ \t]*(?:from|import)\s+([A-Za-z_]\w*)", re.MULTILINE)
 _SHARED = lazy(r"^include-system-site-packages\s*=\s*true", re.MULTILINE | re.IGNORECASE)
 _SEPARATORS = lazy(r"[-_.]+")
 _MAX_BYTES = 1024 * 1024
