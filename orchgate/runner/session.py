@@ -23,7 +23,6 @@ from orchgate.runner.environment import NON_INTERACTIVE, observer
 from orchgate.runner.loop import Loop
 from orchgate.runner.suspended import STOPPING
 from orchgate.runs import ids, usage
-from orchgate.runs.hosted import job_of
 from orchgate.runs.ids import JOURNAL_VERSION, Clock
 from orchgate.runs.machine import is_alive, myself
 
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from orchgate.result_files.benchmark_results import BenchmarkWatch
     from orchgate.runner.process_tree import Numbers
     from orchgate.runner.writer import Recorder
-    from orchgate.runs.run import Run
+    from orchgate.runs.run import HostedJob, Run
     from orchgate.runs.stages import Pipeline
     from orchgate.runs.state import Event
     from orchgate.runs.used_tools import UsedTools
@@ -163,7 +162,7 @@ class Session:
 
     def identity(self) -> Event:
         """What the first event of this process says about it."""
-        me, git, job = myself(), self.settings.git, job_of(self.settings.environ)
+        me, git, job = myself(), self.settings.git, _hosted_job(self.settings.environ)
         return {
             "journal": JOURNAL_VERSION,
             "runner": f"orchgate {__version__}",
@@ -187,6 +186,14 @@ _LEADERS = 512  # first processes in the table; those of more at once have their
 _CLEAN = b"."
 _ROUNDS = 100
 _PAUSE = 0.02  # seconds; a process that was being started when the runner died shows up within one
+
+
+def _hosted_job(environ: Mapping[str, str]) -> HostedJob | None:
+    if "GITHUB_ACTIONS" not in environ and "GITLAB_CI" not in environ:
+        return None  # and nothing loaded
+    from orchgate.runs.hosted import job_of
+
+    return job_of(environ)
 
 
 class _StageMarks(NamedTuple):
