@@ -359,6 +359,8 @@ CASES: Mapping[str, tuple[Case, ...]] = {
             section("evidence", 'replay = "sample:2"'),
             {"a.txt": "x\n"},
             "",
+            verdict="warn",
+            warns=True,
         ),
     ),
     "manifests.max-bytes": (

@@ -26,6 +26,7 @@ RUN = f".runs/{TASK}/cli/2026-01-06T09-26-22-129Z-c2f9cb47"
 MANIFEST = f"{RUN}/manifest.json"
 OTHER = f".runs/{TASK}/cli/2026-01-07T09-26-22-129Z-c2f9cb47/manifest.json"
 NOTES = "docs/notes.md"
+UNSIGNED = "1 pinned run without a signature: whoever writes a change can write a run and its pin, too"
 
 
 def manifest(status: str = "succeeded", **more: object) -> str:
@@ -291,7 +292,7 @@ def test_pruning_drops_what_no_document_relies_on(cited: Repo, capsys: pytest.Ca
 def test_nothing_is_pruned_while_a_document_cannot_be_read(cited: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     main(["evidence", "pin"])
     cited.write(NOTES, "# Notes\n" + "x" * 100)
-    monkeypatch.setattr("orchgate.commands.evidence.pin.MAX_DOCUMENT_BYTES", 50)
+    monkeypatch.setattr("orchgate.commands.evidence.cited.MAX_DOCUMENT_BYTES", 50)
 
     assert main(["evidence", "pin", "--prune"]) == 3
     assert pinned(cited) == {MANIFEST}
@@ -497,12 +498,13 @@ def test_verify_tells_what_holds(cited: Repo, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.splitlines() == [
         "changed: out/a.txt has other content of the same length",
         "3 pinned artifacts: 1 ok, 1 changed, 1 missing here",
+        UNSIGNED,
     ]
 
 
 @pytest.mark.slow
 def test_verify_passes_on_a_clean_clone(recorded: Repo) -> None:
-    assert recorded.orchgate("evidence", "verify") == (0, "4 pinned artifacts: 0 ok, 4 missing here\n")
+    assert recorded.orchgate("evidence", "verify") == (0, f"4 pinned artifacts: 0 ok, 4 missing here\n{UNSIGNED}\n")
 
 
 def test_verify_says_that_nothing_is_pinned(cited: Repo, capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,7 +93,8 @@ def test_one_run_shows_its_stages(project: Project) -> None:
     lines = project.repo.orchgate("status", "latest").out.splitlines()
     named, bar = lines[2].rsplit("  ", 1)
     assert (named.split()[:2], set(bar)) == (["one:", "failed"], {"█"})
-    assert lines[3:] == ["    exit 1", "  two: skipped", "    needs one"]
+    assert lines[3:6] == ["    exit 1", "  two: skipped", "    needs one"]
+    assert [line.split(" (")[0] for line in lines[6:]] == ["  tools: false"]
 
 
 def test_an_unreadable_journal_is_a_row_of_its_own(project: Project) -> None:

@@ -78,7 +78,7 @@ def recorded(root: str, path: str, roots: tuple[str, ...], limit: int) -> Signab
     journal.require(document, lambda: data)
     run = checked(document, path)
     if not run.finished:
-        raise OrchgateError(f"is {run.status}", f"orchgate resume {run.run_id}, or wait for its end")
+        raise OrchgateError(f"is {run.status}", f"`orchgate resume {run.run_id}`, or wait for its end")
     if (run.task_id, run.run_id) != (place.task, place.run_id):
         raise OrchgateError("is in the folder of another run", "move it back to where it was recorded")
     if problem := next(inspection.contradictions(run), None):

@@ -107,7 +107,7 @@ def _notes(
 ) -> Iterator[str]:
     if unpinned := [path for path in runs if lock.get(path) is None]:
         words = counted(len(unpinned), "of these runs is", "of these runs are")
-        yield f"{words} not pinned: link the manifest in a document, then: orchgate evidence pin"
+        yield f"{words} not pinned: link the manifest in a document, then `orchgate evidence pin`"
     try:
         known = map(ssh.key_in, bundle.read(place.root, bundle.ALLOWED_SIGNERS).splitlines())
         if public in known or b"-cert-" in public[:64]:
