@@ -100,7 +100,9 @@ NO_HINTS = re.compile(
     r"orchgate (perf|bisect|observe|scan) .*\[|orchgate try <|orchgate [a-z]+( [a-z]+)?$|orchgate bisect --fresh$"
     r"|# written"
 )
-OF_FILES = re.compile(r"entry: |name: |- (run: )?orchgate|exec orchgate|<!-- |<meta |\{.reportFormat|# |\^|.*orchgate hook (9|NAME)")
+OF_FILES = re.compile(
+    r"entry: |name: |- (run: )?orchgate|exec orchgate|<!-- |<meta |\{.reportFormat|# |\^|.*orchgate hook (9|NAME)"
+)
 OF_CHOICES = {"--print-job 9": "--print-job github", "--ci 9": "--ci github", "--runner 9": "--runner prek"}
 
 

@@ -182,8 +182,8 @@ RULES = (
         Severity.ERROR,
         what="A ticked item names the command that proves it (`accept:` and a code span), and cites no run in which "
         "that command succeeded; or the command proves nothing, waits for somebody, or holds a placeholder. Runs that "
-        "`orchgate tasks check TASK` made of this item count, others do not. An item that named a command before the change "
-        "and is ticked without one is refused; one whose command the change rewrites, or whose run was made for "
+        "`orchgate tasks check TASK` made of this item count, others do not. An item that named a command before the "
+        "change and is ticked without one is refused; one whose command the change rewrites, or whose run was made for "
         "another item with the same command, is a warning. Scenarios and sections have no box: they are held to their "
         "command once their packet is finished.",
         why="The item says itself what would show it; anything else that is linked shows something else.",

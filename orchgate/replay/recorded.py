@@ -55,7 +55,9 @@ def read(manifest: bytes, beside: bytes | None, path: str) -> ReplayableRun:
     except OrchgateError as error:
         raise Unrepeatable(f"its manifest {error.message}", error.hint) from error
     if not locate.is_derived(document):
-        raise Unrepeatable(f"another program recorded it ({run.format}), which says no tree", "orchgate run PIPELINE --task TASK")
+        raise Unrepeatable(
+            f"another program recorded it ({run.format}), which says no tree", "orchgate run PIPELINE --task TASK"
+        )
     first = _first_event(document, beside)
     place = (run.task_id, run.run_id)
     if place != (os.path.basename(os.path.dirname(os.path.dirname(run.folder))), os.path.basename(run.folder)):
@@ -93,7 +95,9 @@ def _require_whole(run: Run, first: Mapping[str, Any]) -> None:
     if "agent_loop" in first:
         raise Unrepeatable("an agent made it, which does not do the same twice")
     if "observed" in first:
-        raise Unrepeatable("it was observed from outside: no pipeline says what it ran", "orchgate run PIPELINE --task TASK")
+        raise Unrepeatable(
+            "it was observed from outside: no pipeline says what it ran", "orchgate run PIPELINE --task TASK"
+        )
     if run.status not in _ENDED:
         raise Unrepeatable(f"it is {run.status}: it has no end that could be replayed")
 
