@@ -125,6 +125,7 @@ def test_a_scheduler_that_nobody_runs_is_named() -> None:
     assert found.value.message == f"no scheduler could be reached at tcp://127.0.0.1:9 within 1 s: {refused}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.0 400 Bad\r\n\r\n", b"\xff" * 64], ids=["nothing", "http", "noise"])
 def test_what_answers_and_is_no_scheduler_is_named(monkeypatch: pytest.MonkeyPatch, said: bytes) -> None:
     pytest.importorskip("distributed")

@@ -65,6 +65,7 @@ def messages(document: dict[str, Any]) -> str:
 # What travels
 
 
+@pytest.mark.slow
 def test_the_runs_of_two_machines_are_counted_once_by_a_third(made: Clones, shared: str) -> None:
     record(made.one, times=2)
     record(made.other, env=OTHER_MACHINE)

@@ -216,6 +216,7 @@ def test_what_depends_on_the_commits_of_a_ref_is_asked_for_as_such() -> None:
     assert reading - {"gate/pushed.py"} == set(known)
 
 
+@pytest.mark.slow
 def test_the_base_of_a_ref_is_the_same_without_the_refs_that_it_has_nothing_in_common_with(repo: Repo) -> None:
     """Of histories that fork and merge at random, each ref is based with all refs before it and with those that count.
 

@@ -68,6 +68,7 @@ def test_four_workers_of_which_one_is_killed_and_one_has_no_git_say_the_same_lin
     assert f"worker {without} left out: no git" in said
 
 
+@pytest.mark.slow
 def test_a_worker_that_does_not_see_the_repository_judges_what_it_was_sent(history: Repo, tmp_path: Path) -> None:
     """Also where what is sent is cut off, lacks an object, or was unpacked before by a process that died."""
     cut = Repo(tmp_path / "cut")
