@@ -140,6 +140,19 @@ def test_edits_that_are_not_staged_are_in_the_way(tasks: Repo, path: str, capsys
 
 
 @pytest.mark.slow
+def test_edits_that_were_not_read_are_told(tasks: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    path = f"tasks/tasks-{TASK}.md"
+    assert main(["tasks", "check", TASK]) == 0
+    assert "without the edits" not in capsys.readouterr().out
+    tasks.write(path, f"{CHECKLIST}- [ ] Proven - accept: `pytest -q`\n")
+
+    assert main(["tasks", "check", TASK]) == 0
+    out = capsys.readouterr().out
+    assert f"judged as staged, without the edits since: {path}\n  hint: git add {path}\n" in out
+    assert document(capsys, "check", TASK)["unstaged_documents"] == [path]
+
+
+@pytest.mark.slow
 def test_the_list_is_of_what_is_open_the_oldest_first(tasks: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     tasks.stage("docs/PRD-older.md", PRD)
     tasks.stage("tasks/tasks-0006-older.md", CHECKLIST.replace("0007-faster-start", "0006-older"))

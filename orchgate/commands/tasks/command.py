@@ -138,6 +138,7 @@ def _one(ledger: Ledger, args: argparse.Namespace, *, running: bool) -> Verdict 
     if args.output_format == "json":
         proofs: dict[str, object] = {"acceptance": [accepting.as_json(one) for one in known.proofs]}
         proofs |= {"ticked_documents": [one.path for one in found if args.write]}
+        proofs |= {"unstaged_documents": standing.unstaged(ledger, task)}
         work_tree.print_json(_document(ledger, [task]) | {"written": [one._asdict() for one in written]} | proofs)
     else:
         shown = (
@@ -145,6 +146,7 @@ def _one(ledger: Ledger, args: argparse.Namespace, *, running: bool) -> Verdict 
             *accepting.lines(known),
             *_troubles(ledger),
             *_edited(ledger, task, found, written=bool(found) and args.write),
+            *_unread(standing.unstaged(ledger, task), [one.path for one in found]),
         )
         _print((*shown, *_outcome(ledger, task, args.verb, written)))
     if ledger.troubles:
@@ -163,6 +165,13 @@ def _edited(ledger: Ledger, task: TaskStanding, found: Sequence[TickedDocument],
             yield f"  orchgate evidence pin --task {quoted(task.name)} && git add .orchgate"
     elif found:
         yield f"  hint: orchgate tasks check {quoted(task.name)} --write"
+
+
+def _unread(paths: Sequence[str], told: Sequence[str]) -> Iterator[str]:
+    """What was edited and not staged, and so not judged; without what we have just written and told."""
+    if left := [path for path in paths if path not in told]:
+        yield f"judged as staged, without the edits since: {escape(', '.join(left))}"
+        yield f"  hint: git add {escape(' '.join(map(quoted, left)))}"
 
 
 def _outcome(ledger: Ledger, task: TaskStanding, verb: str, written: Sequence[Any]) -> Iterator[str]:

@@ -277,12 +277,28 @@ def _status_line(text: str) -> re.Match[str] | None:
     return None
 
 
-def require_staged(ledger: Ledger, root: str, path: str) -> None:
+def unstaged(ledger: Ledger, task: TaskStanding) -> list[str]:
+    """Documents of a task that somebody has edited since they were staged: what they say now was not read."""
+    found = []
+    for path in task.documents.values():
+        with contextlib.suppress(OrchgateError):  # what cannot be read on disk is not what anybody edits
+            if not _is_staged(ledger, ledger.context.root, path):
+                found.append(path)
+    return found
+
+
+def _is_staged(ledger: Ledger, root: str, path: str) -> bool:
+    """Whether a file on disk is what is judged. Raises OrchgateError."""
     full = os.path.join(root, path)
     require_inside(root, full)
     try:
         on_disk = files.read(full, MAX_BYTES, follow=False)
     except OSError as error:
         raise OrchgateError(f"{path}: cannot be read: {error.strerror}") from error
-    if on_disk != ledger.context.snapshot.read(path, MAX_BYTES):
+    staged: bytes = ledger.context.snapshot.read(path, MAX_BYTES)
+    return on_disk == staged
+
+
+def require_staged(ledger: Ledger, root: str, path: str) -> None:
+    if not _is_staged(ledger, root, path):
         raise OrchgateError(f"{path} has edits that are not staged; nothing was written", f"git add {quoted(path)}")
