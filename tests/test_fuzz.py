@@ -12,6 +12,7 @@ from fuzz import mutate, worker
 from orchgate.evidence import kept_lock
 from orchgate.gate import asked
 from orchgate.lib import pages
+from orchgate.metrics import index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +37,8 @@ def inputs(target: Target) -> Iterator[bytes]:
 @pytest.mark.parametrize("name", worker.names())
 def test_no_input_gets_past_or_breaks_it(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limits = ((asked, "RACY"), (kept_lock, "MANY"), (kept_lock, "PAGE"), (pages, "PAGE"))
-    for module, limit in limits:  # targets have processes of their own, and set them
+    of_index = ((index, limit) for limit in ("LARGE", "MOST_RECENT", "MOST_SMALL", "NEAR"))
+    for module, limit in (*limits, *of_index):  # targets have processes of their own, and set them
         monkeypatch.setattr(module, limit, getattr(module, limit))
     target = worker.load(name)
     one = target.prepare(str(tmp_path))
