@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -26,6 +27,8 @@ class Processes:
     """A scheduler and its workers, each a process of its own that the test may kill."""
 
     def __init__(self, folder: Path, *more: str, **variables: str) -> None:
+        # A client of another test that could not connect, found inside the start of the next one, would wait for it.
+        gc.collect()
         self.folder = folder
         self.workers: list[subprocess.Popen[bytes]] = []
         file = folder / "scheduler.json"
